@@ -1,0 +1,71 @@
+# Needs Python 3.11 or newer and make; everything else is installed below .venv and .uv.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+UVBIN := .uv/Scripts
+else
+BIN := .venv/bin
+UVBIN := .uv/bin
+endif
+UV := $(shell command -v uv 2>/dev/null || echo $(UVBIN)/uv)
+RUN_STAMP := .venv/.subscriber.stamp
+DEV_STAMP := .venv/.dev.stamp
+
+.DEFAULT_GOAL := menu
+.PHONY: menu setup run test check cover bench smoke lock clean
+
+menu: ## this menu
+	@echo "alertbus: trading alerts that arrive"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(DEV_STAMP) ## install everything for development into .venv
+
+run: $(RUN_STAMP) ## install what the daemon needs and run it (dry run until credentials are set)
+	$(BIN)/alertbus-subscriber run
+
+test: $(DEV_STAMP) ## install everything and pass the tests
+	$(BIN)/python -m pytest
+
+check: $(DEV_STAMP) ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+cover: $(DEV_STAMP) ## the tests with line and branch coverage, processes included
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html:build/coverage
+
+bench: $(DEV_STAMP) ## measure speed as ratios to limits measured in the same run
+	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
+
+smoke: $(RUN_STAMP) ## send a test alert through a running daemon to every channel
+	$(BIN)/alertbus-subscriber test all
+
+lock: $(UV) ## renew the hashed requirement files
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra subscriber --extra postgres pyproject.toml -o requirements/subscriber.txt
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra subscriber --extra postgres --group dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/uv.in -o requirements/uv.txt
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/build.in -o requirements/build.txt
+
+clean: ## remove what make installed and built (never a database or a journal)
+	rm -rf .venv .uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.*
+
+$(UVBIN)/uv: requirements/uv.txt
+	$(PYTHON) -m venv .uv
+	$(UVBIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(BIN)/python: | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
+
+# Both stamps install into the one .venv; `dev` holds all that `subscriber` does, so a run after a test installs nothing.
+$(RUN_STAMP): pyproject.toml requirements/subscriber.txt requirements/build.txt | $(BIN)/python
+	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/subscriber.txt -r requirements/build.txt
+	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml requirements/dev.txt | $(BIN)/python
+	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@ $(RUN_STAMP)
