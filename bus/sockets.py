@@ -1,0 +1,146 @@
+"""Opens the four sockets of the bus, with every option that matters set on purpose, in one table.
+
+    data      daemon SUB  binds  <- publisher PUB connects (and may bind for other listeners)
+    control   daemon ROUTER binds <-> publisher DEALER connects, one per daemon
+
+Whoever opens a socket closes it, in the thread that uses it. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import zmq
+
+from bus.errors import ConfigurationError
+from bus.wire import FRAME_LIMIT_BYTES
+
+DEFAULT_DATA_ENDPOINT: Final = "tcp://127.0.0.1:5555"
+DEFAULT_CONTROL_ENDPOINT: Final = "tcp://127.0.0.1:5556"
+
+#: Messages that ZeroMQ holds per peer: 30 MB of alerts of 300 bytes; what is beyond is lost here and replayed.
+DATA_HIGH_WATER_MARK: Final = 100_000
+#: Control messages are few, and each is repeated by a timer.
+CONTROL_HIGH_WATER_MARK: Final = 10_000
+
+_COMMON: Final[dict[int, int]] = {
+    zmq.LINGER: 0,  # closing never waits: the journal keeps what was not acknowledged
+    zmq.MAXMSGSIZE: FRAME_LIMIT_BYTES,  # a peer that sends more is disconnected before we hold its message
+    zmq.TCP_KEEPALIVE: 1,  # a firewall between the machines must not forget an idle connection
+    zmq.TCP_KEEPALIVE_IDLE: 30,
+    zmq.TCP_KEEPALIVE_INTVL: 10,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.HEARTBEAT_IVL: 2_000,  # ZMTP pings find a half-open connection in 6 s; keepalive alone takes a minute
+    zmq.HEARTBEAT_TIMEOUT: 6_000,
+    zmq.HEARTBEAT_TTL: 6_000,
+    zmq.HANDSHAKE_IVL: 5_000,  # a peer that connects and says nothing is dropped
+    zmq.RECONNECT_IVL: 100,  # a restarted daemon is found again in a tenth of a second,
+    zmq.RECONNECT_IVL_MAX: 2_000,  # and one that stays away costs little
+}
+_DATA: Final = {zmq.SNDHWM: DATA_HIGH_WATER_MARK, zmq.RCVHWM: DATA_HIGH_WATER_MARK}
+_CONTROL: Final = {zmq.SNDHWM: CONTROL_HIGH_WATER_MARK, zmq.RCVHWM: CONTROL_HIGH_WATER_MARK}
+_BY_TYPE: Final[dict[int, dict[int, int]]] = {
+    zmq.PUB: _DATA,
+    zmq.SUB: _DATA,
+    # IMMEDIATE: a heartbeat for a daemon that is away is refused at once instead of waiting for it and going stale.
+    zmq.DEALER: {**_CONTROL, zmq.IMMEDIATE: 1},
+    # MANDATORY: an answer to a peer that is gone or full is an error that we see, instead of a silent loss.
+    zmq.ROUTER: {**_CONTROL, zmq.ROUTER_MANDATORY: 1},
+}
+
+
+def open_publisher_data(
+    context: zmq.Context[zmq.Socket[bytes]], connect: Iterable[str], bind: str | None = None
+) -> zmq.Socket[bytes]:
+    """Open the PUB of a publisher: connected to every daemon, and bound too where any program may listen.
+
+    Raises:
+        ConfigurationError: An endpoint is not valid, or the one to bind is taken.
+    """
+    socket = _open(context, zmq.PUB)
+    try:
+        for endpoint in connect:
+            _attach(socket, endpoint, "ALERTBUS_DATA_ENDPOINT", bind=False)
+        if bind:
+            _attach(socket, bind, "ALERTBUS_PUBLISH_BIND", bind=True)
+    except ConfigurationError:
+        socket.close()
+        raise
+    return socket
+
+
+def open_publisher_control(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
+    """Open the DEALER of a publisher for one daemon.
+
+    Raises:
+        ConfigurationError: The endpoint is not valid.
+    """
+    socket = _open(context, zmq.DEALER)
+    try:
+        _attach(socket, endpoint, "ALERTBUS_CONTROL_ENDPOINT", bind=False)
+    except ConfigurationError:
+        socket.close()
+        raise
+    return socket
+
+
+def open_daemon_data(context: zmq.Context[zmq.Socket[bytes]], endpoints: Iterable[str]) -> zmq.Socket[bytes]:
+    """Open the SUB of a daemon, subscribed to everything: a gap is then a loss and never a filter.
+
+    Raises:
+        ConfigurationError: An endpoint is not valid or taken.
+    """
+    socket = _open(context, zmq.SUB)
+    socket.subscribe(b"")
+    return _bound(socket, endpoints, "ALERTBUS_DATA_ENDPOINT")
+
+
+def open_daemon_control(context: zmq.Context[zmq.Socket[bytes]], endpoints: Iterable[str]) -> zmq.Socket[bytes]:
+    """Open the ROUTER of a daemon.
+
+    Raises:
+        ConfigurationError: An endpoint is not valid or taken.
+    """
+    return _bound(_open(context, zmq.ROUTER), endpoints, "ALERTBUS_CONTROL_ENDPOINT")
+
+
+def bound_endpoint(socket: zmq.Socket[bytes]) -> str:
+    """Return the endpoint that a socket bound last, with the port that the system chose for `:*`."""
+    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def _open(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    for option, value in {**_COMMON, **_BY_TYPE[kind]}.items():
+        socket.setsockopt(option, value)
+    return socket
+
+
+def _bound(socket: zmq.Socket[bytes], endpoints: Iterable[str], setting: str) -> zmq.Socket[bytes]:
+    try:
+        for endpoint in endpoints:
+            _attach(socket, endpoint, setting, bind=True)
+    except ConfigurationError:
+        socket.close()
+        raise
+    return socket
+
+
+def _attach(socket: zmq.Socket[bytes], endpoint: str, setting: str, *, bind: bool) -> None:
+    if "[" in endpoint:  # only then: an IPv6 socket on a machine without IPv6 can't bind an IPv4 address
+        socket.setsockopt(zmq.IPV6, 1)
+    try:
+        if bind:
+            socket.bind(endpoint)
+        else:
+            socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise ConfigurationError(
+                f"{setting}: {endpoint} is taken by another program (another alertbus daemon?); "
+                "stop that one, or give this one another port."
+            ) from error
+        raise ConfigurationError(
+            f"{setting}: {endpoint} can't be used ({error.strerror}); write it like tcp://127.0.0.1:5555."
+        ) from error
