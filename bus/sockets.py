@@ -24,7 +24,7 @@ DATA_HIGH_WATER_MARK: Final = 100_000
 #: Control messages are few, and each is repeated by a timer.
 CONTROL_HIGH_WATER_MARK: Final = 10_000
 
-_COMMON: Final[dict[int, int]] = {
+_COMMON: Final[dict[zmq.SocketOption, int]] = {
     zmq.LINGER: 0,  # closing never waits: the journal keeps what was not acknowledged
     zmq.MAXMSGSIZE: FRAME_LIMIT_BYTES,  # a peer that sends more is disconnected before we hold its message
     zmq.TCP_KEEPALIVE: 1,  # a firewall between the machines must not forget an idle connection
@@ -38,9 +38,12 @@ _COMMON: Final[dict[int, int]] = {
     zmq.RECONNECT_IVL: 100,  # a restarted daemon is found again in a tenth of a second,
     zmq.RECONNECT_IVL_MAX: 2_000,  # and one that stays away costs little
 }
-_DATA: Final = {zmq.SNDHWM: DATA_HIGH_WATER_MARK, zmq.RCVHWM: DATA_HIGH_WATER_MARK}
-_CONTROL: Final = {zmq.SNDHWM: CONTROL_HIGH_WATER_MARK, zmq.RCVHWM: CONTROL_HIGH_WATER_MARK}
-_BY_TYPE: Final[dict[int, dict[int, int]]] = {
+_DATA: Final[dict[zmq.SocketOption, int]] = {zmq.SNDHWM: DATA_HIGH_WATER_MARK, zmq.RCVHWM: DATA_HIGH_WATER_MARK}
+_CONTROL: Final[dict[zmq.SocketOption, int]] = {
+    zmq.SNDHWM: CONTROL_HIGH_WATER_MARK,
+    zmq.RCVHWM: CONTROL_HIGH_WATER_MARK,
+}
+_BY_TYPE: Final[dict[zmq.SocketType, dict[zmq.SocketOption, int]]] = {
     zmq.PUB: _DATA,
     zmq.SUB: _DATA,
     # IMMEDIATE: a heartbeat for a daemon that is away is refused at once instead of waiting for it and going stale.
@@ -110,7 +113,7 @@ def bound_endpoint(socket: zmq.Socket[bytes]) -> str:
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
-def _open(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+def _open(context: zmq.Context[zmq.Socket[bytes]], kind: zmq.SocketType) -> zmq.Socket[bytes]:
     socket = context.socket(kind)
     for option, value in {**_COMMON, **_BY_TYPE[kind]}.items():
         socket.setsockopt(option, value)

@@ -1,0 +1,1 @@
+"""The daemon that stores alerts durably and delivers them to people."""

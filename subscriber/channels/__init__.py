@@ -1,0 +1,1 @@
+"""Who is reached: Apprise plugins made to behave, one provider a file."""

@@ -1,0 +1,1 @@
+"""The sending: one worker per channel."""

@@ -1,0 +1,1 @@
+"""What comes in: the bus, its sequences, its acknowledgements."""

@@ -1,0 +1,1 @@
+"""Who watches: metrics and the HTTP API."""

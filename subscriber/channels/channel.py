@@ -1,0 +1,118 @@
+"""What a channel is to the rest of the daemon, and what has to be known to build one.
+
+A channel is one provider and one target; one message is one request. Its methods run in the channel's own thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from subscriber.deliveries import Message, MessageLimits, Outcome
+
+#: Seconds of wall clock that one send may take, everything included; a lease is longer than this.
+DEFAULT_DEADLINE_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `messages` in any `seconds`, of which `burst` may go at once."""
+
+    messages: float
+    seconds: float
+    burst: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramConfig:
+    """A bot and the chat that it writes to."""
+
+    token: str = field(repr=False)
+    chat_id: str = field(repr=False)
+    name: str = "telegram"
+    base_url: str = "https://api.telegram.org"
+    deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioConfig:
+    """A Twilio account, its WhatsApp sender and one recipient; numbers like +15551234567."""
+
+    account_sid: str = field(repr=False)
+    auth_token: str = field(repr=False)
+    sender: str = field(repr=False)
+    recipient: str = field(repr=False)
+    name: str = "whatsapp"
+    base_url: str = "https://api.twilio.com"
+    deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class MetaConfig:
+    """A WhatsApp Business phone at Meta's Cloud API and one recipient, like +15551234567."""
+
+    access_token: str = field(repr=False)
+    phone_number_id: str = field(repr=False)
+    recipient: str = field(repr=False)
+    name: str = "whatsapp"
+    base_url: str = "https://graph.facebook.com"
+    deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseConfig:
+    """Any other service by its Apprise URL, which is a secret."""
+
+    name: str
+    url: str = field(repr=False)
+    limits: tuple[Limit, ...] = ()
+    concurrency: int = 1
+    deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+
+
+ChannelConfig = TelegramConfig | TwilioConfig | MetaConfig | AppriseConfig
+
+
+class Channel(Protocol):
+    """One provider and one target."""
+
+    @property
+    def name(self) -> str:
+        """The name by which routes, metrics and people call it."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """telegram, twilio, meta, or the schema of an Apprise URL."""
+        ...
+
+    @property
+    def message_limits(self) -> MessageLimits:
+        """What a message has to keep to."""
+        ...
+
+    @property
+    def pace(self) -> tuple[Limit, ...]:
+        """How fast the provider takes messages for this target; empty means that it sets no limit."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many threads may send at once; 1 keeps a chat in order."""
+        ...
+
+    def send(self, message: Message) -> Outcome:
+        """Make one request and say what became of it, within the deadline; never raises for the provider's sake."""
+        ...
+
+    def rehearse(self, message: Message) -> str:
+        """Do all that `send` does but the request itself; return what would be requested, without secrets."""
+        ...
+
+    def probe(self) -> Outcome:
+        """Ask the provider whether the credentials hold, without sending a message."""
+        ...
+
+    def close(self) -> None:
+        """Close the kept-alive connections."""
+        ...
