@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -48,7 +49,7 @@ from bus.alerts import (
     SystemEvent,
 )
 from bus.clock import from_us, to_us
-from bus.conversion import Plain, text_of
+from bus.conversion import text_of
 from bus.errors import UndecodableFrames, UnsupportedVersion
 from bus.topics import TOPIC_LIMIT_BYTES
 
@@ -67,7 +68,6 @@ _KINDS: Final[dict[str, type[RiskEvent | AgentAction | SystemEvent]]] = {
     "agent_action": AgentAction,
     "system_event": SystemEvent,
 }
-_GENERIC_FIELDS_BYTES: Final = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,9 @@ class Heartbeat(_Control):
     clock_us: Annotated[int, Field(ge=0, le=_MAX_SEQUENCE)]
     journal_alerts: Sequence64 = 0
     refused: Sequence64 = 0
+    volatile: bool = False
+    progressed_us: Sequence64 | None = None
+    progress_limit_us: Sequence64 | None = None
 
 
 class Goodbye(_Control):
@@ -163,7 +166,7 @@ _CONTROL: Final[TypeAdapter[Control]] = TypeAdapter(Annotated[Control, Field(dis
 
 def encode_control(message: Control) -> bytes:
     """Pack a control message into its one frame."""
-    fields = message.model_dump(exclude={"type"})
+    fields = message.model_dump(exclude={"type"}, exclude_none=True)
     packed: bytes = msgpack.packb([VERSION, message.type, fields])
     return packed
 
@@ -201,7 +204,11 @@ def encode_header(header: Header) -> bytes:
 
 def encode_alert(alert: Alert) -> bytes:
     """Pack an alert into a body; fields without a value are left out."""
-    fields = {name: value for name, value in alert.__dict__.items() if value is not None and value != {}}
+    fields = {
+        name: value
+        for name, value in alert.__dict__.items()
+        if value is not None and (value != {} or name == "state")  # an empty state is an observation, too
+    }
     fields["id"] = alert.id.bytes
     fields["occurred_at"] = to_us(alert.occurred_at)
     resolves = fields.get("resolves")
@@ -254,8 +261,12 @@ def decode_header(frame: bytes, sizes: tuple[int, ...] = ()) -> Header:
     if parts[0] != VERSION:
         raise UnsupportedVersion(parts[0], VERSION)
     match parts[1:4]:
-        case [bytes() as stream, int() as sequence, int() as published_us] if (
-            len(stream) == _STREAM_BYTES and 0 < sequence <= _MAX_SEQUENCE and 0 <= published_us <= _MAX_SEQUENCE
+        case [bytes(stream), int(sequence), int(published_us)] if (
+            len(stream) == _STREAM_BYTES
+            and not isinstance(sequence, bool)
+            and not isinstance(published_us, bool)
+            and 0 < sequence <= _MAX_SEQUENCE
+            and 0 <= published_us <= _MAX_SEQUENCE
         ):
             return Header(stream, sequence, published_us)
     raise UndecodableFrames("header", sizes or (len(frame),))
@@ -287,35 +298,55 @@ def decode_alert(body: bytes) -> Alert:
 
 
 def _python_values(identity: bytes, fields: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
-    values = {**fields, "id": UUID(bytes=identity)}
-    if "occurred_at" in values:
-        values["occurred_at"] = from_us(values["occurred_at"])
+    values = {**fields, "id": UUID(bytes=identity), **_occurred_at(identity, fields)}
     if "resolves" in values:
+        if not isinstance(values["resolves"], bytes):  # UUID() asserts this
+            raise TypeError("resolves is no binary")
         values["resolves"] = UUID(bytes=values["resolves"])
     if unknown:
         values["extra"] = {**values.get("extra", {}), **unknown}
     return values
 
 
+def _occurred_at(identity: bytes, fields: dict[str, Any]) -> dict[str, datetime]:
+    """Read when it happened; where that is missing it is when the id was made, which every daemon reads alike."""
+    given = fields.get("occurred_at")
+    if given is None:
+        return _made_at(identity)
+    if type(given) is not int:
+        raise TypeError("occurred_at is no integer")
+    return {"occurred_at": from_us(given)}
+
+
+def _made_at(identity: bytes) -> dict[str, datetime]:
+    """Read the time in a UUIDv7; any other id says nothing, and the time of reading has to do."""
+    with suppress(OverflowError):
+        if identity[6] >> 4 == 7:
+            return {"occurred_at": from_us(int.from_bytes(identity[:6], "big") * 1000)}
+    return {}
+
+
 def _opaque(identity: bytes, fields: dict[str, Any]) -> OpaqueAlert:
     """Read of an unknown alert whatever can be read."""
+    told_apart = {"kind", "event_type", "occurred_at"}
+    try:
+        moment = _occurred_at(identity, fields)
+    except (TypeError, OverflowError):
+        moment = _made_at(identity)
+        told_apart.remove("occurred_at")
+    kind = text_of(fields.get("kind") or "unknown", NAME_LIMIT)
     values: dict[str, Any] = {
         "id": UUID(bytes=identity),
-        "original_kind": text_of(fields.get("kind", "unknown"), NAME_LIMIT),
-        "event_type": text_of(fields.get("event_type") or fields.get("kind") or "UNKNOWN", NAME_LIMIT),
-        "fields": Plain(_GENERIC_FIELDS_BYTES).convert(
-            {name: value for name, value in fields.items() if name not in {"kind", "event_type", "occurred_at"}}
-        ),
+        "original_kind": kind,
+        "event_type": text_of(fields.get("event_type") or kind, NAME_LIMIT),
+        "fields": {name: value for name, value in fields.items() if name not in told_apart},
+        **moment,
     }
     for name, limit in (("source", NAME_LIMIT), ("agent_name", NAME_LIMIT), ("symbol", SYMBOL_LIMIT)):
         if isinstance(fields.get(name), str):
             values[name] = text_of(fields[name], limit)
-    try:
-        values["severity"] = Severity(str(fields.get("severity")))
-    except ValueError:
-        values["severity"] = Severity.WARNING
-    with suppress(KeyError, TypeError, OverflowError):
-        values["occurred_at"] = from_us(fields["occurred_at"])
+    with suppress(ValueError):
+        values["severity"] = Severity(text_of(fields.get("severity"), NAME_LIMIT))
     return OpaqueAlert(**values)
 
 

@@ -1,0 +1,212 @@
+"""`alertbus-publish`: publishes test alerts over ZeroMQ, or drains what other publishers left in the journal.
+
+argparse, for the trader's install stays light. Exit codes: 0 done (with --wait: stored by a daemon), 2 configuration
+or usage, 3 not stored in time (it stays journaled), 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from bus.alerts import Action, AgentAction, Alert, RiskEvent, Severity
+from bus.errors import AlertBusError, ConfigurationError
+from publisher.publisher import Publisher
+from publisher.settings import PublisherSettings
+
+EXIT_DONE: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NOT_STORED: Final = 3
+
+#: The script's own name, so that its coming and going is never taken for the trader's.
+SOURCE: Final = "alertbus-publish"
+_DRAIN_POLL_SECONDS: Final = 0.05
+_DEFAULT_DRAIN_SECONDS: Final = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.drain == bool(options.text or options.action):
+        parser.error("give a text, or --action, or --drain (one of them)")
+    try:
+        settings = PublisherSettings.from_environment(os.environ)
+        if options.source or "source" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"source": options.source or SOURCE})
+        with Publisher(settings) as publisher:
+            return _drain(publisher, options) if options.drain else _publish(publisher, options)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            print(f"alertbus-publish: {problem}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            name = ".".join(map(str, fault["loc"]))
+            print(f"alertbus-publish: --{name.replace('_', '-')}: {fault['msg']}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    except AlertBusError as error:
+        print(f"alertbus-publish: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+
+
+def _publish(publisher: Publisher, options: argparse.Namespace) -> int:
+    published = refused = 0
+    for alert in _alerts(options):
+        published += 1
+        last = published == options.count
+        if options.wait is not None and last:
+            stored = publisher.publish(alert, wait=options.wait)
+            return _told_wait(publisher, published, refused, stored=stored, seconds=options.wait)
+        if not publisher.publish(alert):
+            refused += 1
+        if options.rate is not None:
+            time.sleep(1.0 / options.rate)  # the pace that was asked for is this command's purpose
+    publisher.flush(5.0)
+    print(f"{published - refused} of {published} alerts journaled and sent")  # noqa: T201
+    return EXIT_DONE if refused == 0 else EXIT_FAILED
+
+
+def _told_wait(publisher: Publisher, published: int, refused: int, *, stored: bool, seconds: float) -> int:
+    if stored and refused == 0:
+        print(f"{published} of {published} alerts stored by a daemon")  # noqa: T201
+        return EXIT_DONE
+    stats = publisher.stats()
+    reachable = any(daemon.reachable for daemon in stats.daemons)
+    reason = "a daemon answers but has not stored it" if reachable else "no daemon answers"
+    print(  # noqa: T201
+        f"alertbus-publish: not stored within {seconds:g} s: {reason} at "
+        f"{', '.join(daemon.endpoint for daemon in stats.daemons)}. "
+        f"{stats.journal_alerts} alerts stay in the journal and are sent when a daemon runs "
+        "(alertbus-publish --drain, or any publisher on this machine).",
+        file=sys.stderr,
+    )
+    return EXIT_NOT_STORED
+
+
+def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
+    """Offer what lies in the journal folder until it is acknowledged or the time is up."""
+    seconds = options.wait if options.wait is not None else _DEFAULT_DRAIN_SECONDS
+    limit = time.monotonic() + seconds
+    found = publisher.stats().journal_alerts
+    while publisher.stats().journal_alerts and time.monotonic() < limit:
+        time.sleep(_DRAIN_POLL_SECONDS)  # the sender's thread does the work; this one only watches
+    left = publisher.stats().journal_alerts
+    print(f"{found - left} of {found} alerts drained, {left} left")  # noqa: T201
+    return EXIT_DONE if left == 0 else EXIT_NOT_STORED
+
+
+def _alerts(options: argparse.Namespace) -> Iterator[Alert]:
+    for number in range(1, options.count + 1):
+        text = options.text or ""
+        if options.count > 1:
+            text = f"{text} ({number} of {options.count})".lstrip()
+        yield _action(options, text) if options.action else _risk_event(options, text)
+
+
+def _action(options: argparse.Namespace, text: str) -> AgentAction:
+    return AgentAction(
+        agent_name=options.agent,
+        symbol=options.symbol,
+        action=options.action,
+        quantity=options.quantity,
+        price=options.price,
+        pnl=options.pnl,
+        confidence=options.confidence,
+        rationale=text or None,
+    )
+
+
+def _risk_event(options: argparse.Namespace, text: str) -> RiskEvent:
+    return RiskEvent(
+        event_type=options.event,
+        severity=options.severity,
+        description=text,
+        agent_name=options.agent,
+        symbol=options.symbol,
+        value=options.value,
+        threshold=options.threshold,
+        pnl=options.pnl,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="alertbus-publish",
+        description="Publish a test alert over ZeroMQ, as a trading process would.",
+        epilog='Examples: alertbus-publish "Drawdown breached" --severity CRITICAL --wait 5   |   '
+        "alertbus-publish --action BUY --symbol TNA --quantity 10 --price 41.2",
+    )
+    parser.add_argument("text", nargs="?", help="what a person should read")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--severity", type=_severity, default=Severity.INFO, help="INFO (default), WARNING or CRITICAL")
+    what.add_argument("--action", type=_action_name, help="publish a trade instead: BUY, SELL or HOLD")
+    what.add_argument("--drain", action="store_true", help="send what publishers that ended left in the journal")
+    parser.add_argument("--event", default="TEST_ALERT", metavar="NAME", help="the event's type (default TEST_ALERT)")
+    parser.add_argument("--symbol", help="like TNA")
+    parser.add_argument("--agent", metavar="NAME", help="the agent's name")
+    for name, text in (
+        ("value", "the measure that fired"),
+        ("threshold", "the limit that it passed"),
+        ("quantity", "how much was traded; 0 means nothing"),
+        ("price", "the price of one"),
+        ("pnl", "profit and loss"),
+        ("confidence", "the agent's confidence, 0 to 1"),
+    ):
+        parser.add_argument(f"--{name}", type=float, help=text, metavar="NUMBER")
+    parser.add_argument("--count", type=_positive_int, default=1, metavar="N", help="how many alerts (default 1)")
+    parser.add_argument("--rate", type=_positive, metavar="PER_SECOND", help="how fast; as fast as it goes by default")
+    parser.add_argument(
+        "--wait", type=_positive, metavar="SECONDS", help="wait until a daemon has stored it; else exit 3"
+    )
+    parser.add_argument("--source", metavar="NAME", help=f"the publisher's name (default {SOURCE})")
+    return parser
+
+
+def _severity(text: str) -> Severity:
+    try:
+        return Severity(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("use INFO, WARNING or CRITICAL") from None
+
+
+def _action_name(text: str) -> Action:
+    try:
+        return Action(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("use BUY, SELL or HOLD") from None
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("use a number above 0")
+    return number
+
+
+def _positive_int(text: str) -> int:
+    number = _positive(text)
+    if number != int(number):
+        raise argparse.ArgumentTypeError("use a whole number")
+    return int(number)
+
+
+if __name__ == "__main__":
+    main()

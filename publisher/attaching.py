@@ -1,0 +1,153 @@
+"""Listens to YoopRL's database manager: every risk event and agent action that is logged there is published too.
+
+Nothing here ever raises into the trading loop. What can't be carried is replaced by its text, cut to the limit,
+told in the alert's `altered`, and counted.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from bus.alerts import NAME_LIMIT, AgentAction, Alert, RiskEvent, Severity
+from bus.conversion import ALTERED_TEXT_LIMIT, text_of
+
+logger = logging.getLogger(__name__)
+
+#: The parameters of YoopRL's `DatabaseManager.log_risk_event`, in their order.
+RISK_EVENT_FIELDS: Final = (
+    "event_type", "severity", "description", "agent_name", "symbol", "value", "threshold", "action_taken",
+)  # fmt: skip
+#: The parameters of YoopRL's `DatabaseManager.log_agent_action`, in their order.
+AGENT_ACTION_FIELDS: Final = (
+    "agent_name", "symbol", "action", "quantity", "price", "reward", "rationale", "confidence", "state",
+)  # fmt: skip
+
+#: Words that other programs use for our three severities. What is not known is told as a WARNING: better seen once
+#: too often than not at all.
+_OTHER_SEVERITIES: Final = {
+    "DEBUG": Severity.INFO, "NOTICE": Severity.INFO, "LOW": Severity.INFO,
+    "WARN": Severity.WARNING, "MEDIUM": Severity.WARNING,
+    "ERROR": Severity.CRITICAL, "HIGH": Severity.CRITICAL, "FATAL": Severity.CRITICAL, "EMERGENCY": Severity.CRITICAL,
+}  # fmt: skip
+
+_MARK: Final = "__alertbus_publisher__"
+
+
+class Tap(Protocol):
+    """What `attach` needs of a publisher."""
+
+    def publish(self, alert: Alert) -> bool:
+        """Take an alert."""
+        ...
+
+    def attach_failed(self, error: Exception) -> None:
+        """Count what could not be told."""
+        ...
+
+
+def attach(publisher: Tap, db_manager: object) -> int:
+    """Publish whatever is logged through a database manager from now on.
+
+    Returns:
+        How many of its two methods are listened to: 2, or 0 for None and other objects, which is logged and counted.
+    """
+    tapped = 0
+    for method, fields, build in (
+        ("log_risk_event", RISK_EVENT_FIELDS, risk_event_of),
+        ("log_agent_action", AGENT_ACTION_FIELDS, agent_action_of),
+    ):
+        try:
+            original = getattr(db_manager, method)
+            if getattr(original, _MARK, None) is not publisher:
+                setattr(db_manager, method, _tapped(publisher, original, fields, build))
+            tapped += 1
+        except Exception as error:  # an object of any kind may come in, and trading must go on
+            publisher.attach_failed(error)
+            logger.warning("alerts can't be taken from %s.%s", type(db_manager).__name__, method, exc_info=True)
+    return tapped
+
+
+def _tapped(
+    publisher: Tap,
+    original: Callable[..., Any],
+    names: Sequence[str],
+    build: Callable[[dict[str, Any]], Alert],
+) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def log_and_publish(*arguments: Any, **named: Any) -> Any:
+        try:  # first, for the database may be locked for seconds
+            publisher.publish(build(_fields(names, arguments, named)))
+        except Exception as error:
+            publisher.attach_failed(error)
+            logger.warning("an event could not be published", exc_info=True)
+        return original(*arguments, **named)
+
+    setattr(log_and_publish, _MARK, publisher)
+    return log_and_publish
+
+
+def _fields(names: Sequence[str], arguments: Sequence[Any], named: dict[str, Any]) -> dict[str, Any]:
+    """Sort a call's arguments into fields; what the method did not have when this was written goes to `extra`."""
+    fields = dict(zip(names, arguments, strict=False))
+    unknown: dict[str, Any] = {}
+    if len(arguments) > len(names):
+        unknown["arguments"] = list(arguments[len(names) :])
+    for name, value in named.items():
+        (fields if name in names else unknown)[name] = value
+    if unknown:
+        fields["extra"] = unknown
+    return fields
+
+
+def risk_event_of(fields: dict[str, Any]) -> Alert:
+    """Build a risk event of whatever the fields hold."""
+    try:
+        return RiskEvent(**fields)
+    except ValidationError as error:
+        return RiskEvent(**_replaced(fields, error, RiskEvent.texts))
+
+
+def agent_action_of(fields: dict[str, Any]) -> Alert:
+    """Build an agent action of whatever the fields hold; one whose action is not known is told as a warning."""
+    try:
+        return AgentAction(**fields)
+    except ValidationError as error:
+        if not any(fault["loc"][:1] == ("action",) for fault in error.errors(include_url=False)):
+            return AgentAction(**_replaced(fields, error, AgentAction.texts))
+    action = text_of(fields.get("action"), NAME_LIMIT)
+    told = {name: value for name, value in fields.items() if value is not None and name != "state"}
+    return risk_event_of(
+        {
+            "event_type": "UNKNOWN_ACTION",
+            "severity": Severity.WARNING,
+            "description": f"An agent acted in a way that has no name here: {action}",
+            "agent_name": fields.get("agent_name"),
+            "symbol": fields.get("symbol"),
+            "extra": told,
+        }
+    )
+
+
+def _replaced(fields: dict[str, Any], error: ValidationError, texts: dict[str, int]) -> dict[str, Any]:
+    """Copy the fields with each refused one replaced by something that is not refused, and marked."""
+    result = dict(fields)
+    altered: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(fault["loc"][0])
+        value = fields.get(name)
+        was = text_of(value, ALTERED_TEXT_LIMIT)
+        if name == "severity":
+            result[name] = _OTHER_SEVERITIES.get(was.strip().upper(), Severity.WARNING)
+        elif name == "event_type":
+            result[name] = text_of(value, NAME_LIMIT) if value else "UNKNOWN"
+        elif name in texts:
+            result[name] = text_of(value, texts[name])
+        else:
+            result.pop(name, None)
+        altered[name] = was
+    return {**result, "altered": altered}

@@ -1,0 +1,67 @@
+"""One daemon as the publisher sees it: its control socket, what it asked for, and when to beat next."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import zmq
+
+from bus.errors import WireError
+from bus.wire import Ack, Control, Header, Replay, Replayed, Welcome, decode_control, encode_control, encode_frames
+from publisher.journal import Entry
+
+_REPLAYED: Final = encode_control(Replayed())
+#: Ranges that a daemon may have asked for and not yet got; it repeats what it still misses.
+_MOST_RANGES: Final = 64
+
+
+class Daemon:
+    """The control channel to one daemon. Used by the sender's thread alone; never blocks."""
+
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        """Own an open DEALER."""
+        self.socket = socket
+        self.endpoint = endpoint
+        self.store_id: str | None = None
+        self.reachable = False
+        #: Whether it has the publisher's whole stream and heard its goodbye.
+        self.settled = False
+        self.asked: deque[Replay] = deque(maxlen=_MOST_RANGES)
+
+    def send(self, message: Control) -> bool:
+        """Send a control message, or return False when the daemon is away or can't keep up."""
+        return self._send([encode_control(message)])
+
+    def send_again(self, stream: bytes, entry: Entry) -> bool:
+        """Send an alert once more, to this daemon only."""
+        header = Header(stream, entry.sequence, entry.published_us)
+        return self._send([_REPLAYED, *encode_frames(entry.topic, header, entry.body)])
+
+    def receive(self) -> Welcome | Ack | Replay | None:
+        """Return the next message, or None when there is none.
+
+        Raises:
+            WireError: A message could not be read.
+        """
+        try:
+            frames = self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        message = decode_control(frames[0]) if len(frames) == 1 else None
+        if isinstance(message, Welcome | Ack | Replay):
+            return message
+        raise WireError(f"{WireError.__doc__} A daemon sent something that is not for publishers.")
+
+    def close(self) -> None:
+        """Close the socket; what was not sent is in the journal."""
+        self.socket.close()
+
+    def _send(self, frames: list[bytes]) -> bool:
+        try:
+            self.socket.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            self.reachable = False
+            return False
+        self.reachable = True
+        return True

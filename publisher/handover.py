@@ -1,0 +1,97 @@
+"""What the caller's thread and the sender's thread share: a bounded deque, counters, and the waits between them.
+
+Appending to a deque that the sender polls costs a tenth of waking the sender, which is why nothing here wakes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus.alerts import Alert
+
+#: Of the queue's room, the share that is kept for what must not be refused, a CRITICAL or a trade.
+_RESERVED_SHARE: Final = 0.1
+_ERROR_LIMIT: Final = 500
+
+
+class Receipt:
+    """A wait for one alert: set when a daemon has stored it."""
+
+    __slots__ = ("_stored",)
+
+    def __init__(self) -> None:
+        """Begin unset."""
+        self._stored = threading.Event()
+
+    def confirm(self) -> None:
+        """Tell the waiting thread."""
+        self._stored.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds`; True when it is stored."""
+        return self._stored.wait(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """A mark in the queue: set when everything before it is journaled."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+Item = tuple[int, Alert, Receipt | None] | Flush
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened so far; each number has one writing thread, and reading an int is atomic."""
+
+    refused: int = 0  #: by the caller's threads, under the queue's lock
+    journaled: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    replayed: int = 0
+    unencodable: int = 0
+    dropped: int = 0  #: left the journal by age or size before every store had it
+    errors: int = 0
+    last_error: str | None = None
+
+    def failed(self, error: Exception) -> None:
+        """Count an error of the background thread; nobody else hears of it."""
+        self.errors += 1
+        self.last_error = f"{type(error).__name__}: {error}"[:_ERROR_LIMIT]
+
+
+class Handover:
+    """The bounded queue from the trader's threads to the sender."""
+
+    def __init__(self, limit: int) -> None:
+        """Take at most `limit` alerts, the last tenth of which only urgent ones may use."""
+        self.items: deque[Item] = deque()
+        self.counters = Counters()
+        self._limit = limit
+        self._ordinary_limit = limit - max(int(limit * _RESERVED_SHARE), 1)
+        self._refusing = threading.Lock()
+
+    def put(self, item: Item, *, urgent: bool) -> bool:
+        """Append an alert, or refuse it and count that; never waits."""
+        if len(self.items) < (self._limit if urgent else self._ordinary_limit):
+            self.items.append(item)  # the deque is the lock: append is atomic, and a few over the limit do no harm
+            return True
+        with self._refusing:
+            self.counters.refused += 1
+        return False
+
+    def put_flush(self) -> Flush:
+        """Append a mark; marks are never refused."""
+        mark = Flush()
+        self.items.append(mark)
+        return mark
+
+    def take(self, most: int) -> list[Item]:
+        """Remove up to `most` items, oldest first; the sender's thread only."""
+        pop = self.items.popleft
+        return [pop() for _ in range(min(len(self.items), most))]

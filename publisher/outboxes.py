@@ -1,0 +1,156 @@
+"""Every stream that this publisher offers: its own, and those that dead publishers left in the same folder.
+
+A journal that can't be written is replaced by a stream in memory; one that can't be read is set aside. Both are told
+as CRITICAL alerts, for the trader must not be the one who finds out. Used by the sender's thread alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from bus.alerts import Severity, SystemEvent
+from bus.clock import MICROSECONDS, Clock
+from publisher.errors import JournalError
+from publisher.handover import Counters
+from publisher.journal import Journal, Outbox, left_behind, set_aside
+from publisher.volatile import VolatileOutbox
+
+logger = logging.getLogger(__name__)
+
+#: Files that one publisher adopts; a folder with more is drained by the next ones.
+_MOST_ADOPTED: Final = 256
+
+
+class Outboxes:
+    """The publisher's own stream and the adopted ones."""
+
+    own: Outbox
+
+    def __init__(
+        self, folder: Path, source: str, sync: Literal["normal", "full"], counters: Counters, clock: Clock
+    ) -> None:
+        """Store what is needed; `open` touches the disk."""
+        self._folder = folder
+        self._source = source
+        self._sync = sync
+        self._counters = counters
+        self._clock = clock
+        self._by_stream: dict[bytes, Outbox] = {}
+        #: What happened to journals, still to be published by the sender.
+        self.events: list[SystemEvent] = []
+
+    def open(self) -> None:
+        """Begin the publisher's own stream and adopt what lies in the folder."""
+        try:
+            self.own = Journal.create(self._folder, self._source, sync=self._sync)
+        except JournalError as error:
+            self._go_volatile(error)
+        self._by_stream[self.own.stream] = self.own
+        self._adopt()
+
+    def __iter__(self) -> Iterator[Outbox]:
+        """All streams on offer, the own one first."""
+        return iter(list(self._by_stream.values()))
+
+    def get(self, stream: bytes) -> Outbox | None:
+        """Return the outbox of a stream, or None when it is not on offer here."""
+        return self._by_stream.get(stream)
+
+    @property
+    def volatile(self) -> bool:
+        """Whether the own stream is held in memory only."""
+        return isinstance(getattr(self, "own", None), VolatileOutbox)
+
+    def held(self) -> int:
+        """Return how many alerts are held, adopted ones included."""
+        return sum(outbox.held() for outbox in self)
+
+    def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
+        """Keep a batch in the own stream, on disk as long as that works; return its first number."""
+        try:
+            return self.own.append(batch)
+        except JournalError as error:
+            self.own.own = False  # what the file holds stays on offer as long as it can be read
+            self._go_volatile(error)
+            self._by_stream[self.own.stream] = self.own
+            return self.own.append(batch)
+
+    def acknowledge(self, outbox: Outbox, store_id: str, up_to: int, *, goodbye_heard: bool) -> None:
+        """Note an acknowledgement; an adopted stream that is settled is let go, and its file removed."""
+        held = outbox.held()
+        try:
+            outbox.acknowledge(store_id, up_to, self._clock.now_us())
+        except JournalError as error:
+            self._counters.failed(error)
+            return
+        self._counters.acknowledged += held - outbox.held()
+        settled = outbox.held() == 0 and (outbox.goodbye is None or goodbye_heard)
+        if settled and outbox is not self.own:
+            outbox.close()
+            del self._by_stream[outbox.stream]
+
+    def say_goodbye(self, reason: str) -> None:
+        """Note in the own journal that it ends on purpose."""
+        if self.own.goodbye is None:
+            try:
+                self.own.say_goodbye(reason)
+            except JournalError as error:
+                self._counters.failed(error)
+
+    def prune(self, most_age_seconds: float, most_bytes: int) -> None:
+        """Keep every journal within its bounds; what leaves it unacknowledged is counted."""
+        oldest_us = self._clock.now_us() - int(most_age_seconds * MICROSECONDS)
+        for outbox in self:
+            if isinstance(outbox, Journal) and outbox.held():
+                try:
+                    self._counters.dropped += outbox.prune(oldest_us, most_bytes)
+                except JournalError as error:
+                    self._counters.failed(error)
+
+    def close(self) -> None:
+        """Let go of every stream; what is not settled stays in its file."""
+        for outbox in self:
+            outbox.close()
+        self._by_stream.clear()
+
+    def _adopt(self) -> None:
+        try:
+            paths = left_behind(self._folder)
+        except JournalError as error:
+            self._counters.failed(error)
+            return
+        for path in paths:
+            if len(self._by_stream) > _MOST_ADOPTED:
+                return
+            if path.stem == self.own.stream.hex():
+                continue
+            try:
+                journal = Journal.adopt(path, sync=self._sync)
+            except JournalError as error:
+                self._set_aside(path, error)
+                continue
+            if journal is not None:
+                self._by_stream[journal.stream] = journal
+
+    def _set_aside(self, path: Path, error: JournalError) -> None:
+        self._counters.failed(error)
+        try:
+            where = f"It was set aside as {set_aside(path).name}."
+        except JournalError as second:
+            where = f"It could not be set aside either: {second}"
+        logger.critical("a journal can't be read: %s; %s", error, where)
+        self._tell("JOURNAL_UNREADABLE", f"A journal can't be read, and what it held was not sent. {error}. {where}")
+
+    def _go_volatile(self, error: JournalError) -> None:
+        self._counters.failed(error)
+        self.own = VolatileOutbox(self._source)
+        logger.critical("the journal can't be written, alerts go on from memory: %s", error)
+        self._tell("JOURNAL_FAILED", f"Alerts of this publisher are held in memory only until it restarts. {error}")
+
+    def _tell(self, event_type: str, description: str) -> None:
+        self.events.append(
+            SystemEvent(event_type=event_type, severity=Severity.CRITICAL, source=self._source, description=description)
+        )

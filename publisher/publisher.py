@@ -1,0 +1,228 @@
+"""The publisher that a trading process holds: it takes alerts and returns at once, whatever the bus does.
+
+`publish()` appends to a bounded deque on the caller's thread, and nothing else; one background thread (`Sender`)
+journals and sends. Any number of threads may publish through one publisher.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from bus.alerts import Action, AgentAction, Alert, Severity
+from bus.clock import Clock, SystemClock
+from publisher.errors import PublisherClosed
+from publisher.handover import Handover, Receipt
+from publisher.sender import Sender
+from publisher.settings import PublisherSettings
+from publisher.shortcuts import Shortcuts
+
+#: How long the end of a process waits for a publisher that nobody closed.
+_EXIT_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStats:
+    """One daemon, as this publisher sees it."""
+
+    endpoint: str
+    reachable: bool
+    store_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherStats:
+    """What a publisher did since it was made; the broken bus that never raises is told here."""
+
+    refused: int  #: alerts that the full queue did not take
+    queued: int  #: alerts that wait for the journal, in memory only
+    journaled: int
+    sent: int
+    acknowledged: int  #: alerts that left the journal because every known store has them
+    replayed: int
+    dropped: int  #: alerts that left the journal by age or size
+    journal_alerts: int  #: alerts that the journal holds now, adopted ones included
+    volatile: bool  #: whether the journal's disk fails and alerts are held in memory only
+    attach_failures: int
+    errors: int
+    last_error: str | None
+    running: bool
+    daemons: tuple[DaemonStats, ...]
+
+
+class Publisher(Shortcuts):
+    """Publishes alerts; never blocks and never raises for load or for a broken bus.
+
+    with Publisher.from_environment() as publisher:
+        publisher.risk_event("DRAWDOWN_BREACH", "CRITICAL", "Drawdown 6.1 %", symbol="TNA", value=6.1, threshold=5)
+    """
+
+    def __init__(self, settings: PublisherSettings | None = None, *, clock: Clock | None = None) -> None:
+        """Prepare a publisher; `start` opens it.
+
+        Args:
+            settings: Where to publish and how; the defaults reach a daemon on this machine.
+            clock: For tests.
+        """
+        self.settings = settings or PublisherSettings()
+        self._clock = clock or SystemClock()
+        self._handover = Handover(self.settings.queue_limit)
+        self._sender = Sender(self.settings, self._handover, self._clock)
+        self._attach_failures = 0
+        self._started = False
+        self._closed = False
+        self._finalizer: weakref.finalize[[str, float], Publisher] | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Make a publisher from ALERTBUS_ variables and `.env`; not started yet.
+
+        Raises:
+            ConfigurationError: Every fault of the environment, by name.
+        """
+        return cls(PublisherSettings.from_environment(os.environ if environ is None else environ))
+
+    def start(self, timeout: float = 5.0) -> Self:
+        """Open the sockets and the journal in the background thread.
+
+        Args:
+            timeout: Seconds to wait for that; no daemon needs to run.
+
+        Raises:
+            ConfigurationError: An endpoint can't be used.
+            AlertBusError: The thread was not ready in time.
+            PublisherClosed: This publisher was closed.
+        """
+        if self._closed:
+            raise PublisherClosed
+        if not self._started:
+            self._started = True
+            # At the end of the process, or of this object, the thread journals what is queued. It must not hold
+            # `self`, or a forgotten publisher would never be collected.
+            self._finalizer = weakref.finalize(self, self._sender.stop, "interpreter exit", _EXIT_SECONDS)
+            self._sender.start(timeout)
+        return self
+
+    def publish(self, alert: Alert, *, wait: float | None = None) -> bool:
+        """Hand an alert over to the background thread.
+
+        Args:
+            alert: What to tell.
+            wait: Seconds to wait until a daemon has stored it. None, the default, returns at once.
+
+        Returns:
+            Without `wait`, whether the queue took it: False means that it is full, and the alert was refused and
+            counted. With `wait`, whether a daemon has stored it in time; it stays journaled otherwise.
+
+        Raises:
+            PublisherClosed: This publisher was closed.
+        """
+        if self._closed:
+            raise PublisherClosed
+        if wait is None:
+            return self._handover.put((self._clock.now_us(), alert, None), urgent=_urgent(alert))
+        receipt = Receipt()
+        taken = self._handover.put((self._clock.now_us(), alert, receipt), urgent=_urgent(alert))
+        return taken and receipt.wait(wait)
+
+    def progress(self, limit_seconds: float = 120.0) -> None:
+        """Mark that the trading loop itself moves: a background thread would beat on while the loop hangs.
+
+        Args:
+            limit_seconds: When the next call is due at the latest.
+
+        Raises:
+            PublisherClosed: This publisher was closed.
+        """
+        if self._closed:
+            raise PublisherClosed
+        self._sender.progress(limit_seconds)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything published before is in the journal.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether it is.
+
+        Raises:
+            PublisherClosed: This publisher was closed.
+        """
+        if self._closed:
+            raise PublisherClosed
+        return self._handover.put_flush().done.wait(timeout)
+
+    def stats(self) -> PublisherStats:
+        """Return what happened so far; cheap, and callable from any thread, also after `close`."""
+        counters = self._handover.counters
+        return PublisherStats(
+            refused=counters.refused,
+            queued=len(self._handover.items),
+            journaled=counters.journaled,
+            sent=counters.sent,
+            acknowledged=counters.acknowledged,
+            replayed=counters.replayed,
+            dropped=counters.dropped,
+            journal_alerts=self._sender.journal_alerts,
+            volatile=self._sender.volatile,
+            attach_failures=self._attach_failures,
+            errors=counters.errors,
+            last_error=counters.last_error,
+            running=self._sender.running,
+            daemons=tuple(
+                DaemonStats(daemon.endpoint, daemon.reachable, daemon.store_id) for daemon in self._sender.daemons
+            ),
+        )
+
+    def close(self, timeout: float = 2.0, *, reason: str = "closed") -> bool:
+        """Journal and send what is queued, say goodbye and end; a second call does nothing more.
+
+        Args:
+            timeout: Seconds to wait for acknowledgements; half a second at most when no daemon answers.
+            reason: Told to the daemon; anything that begins with `exception` or `signal` is told to people.
+
+        Returns:
+            Whether every daemon acknowledged everything. Otherwise it stays in the journal, and the next publisher
+            on this machine, or `alertbus-publish --drain`, offers it.
+        """
+        self._closed = True
+        if not self._started:
+            return not self._handover.items
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        return self._sender.stop(reason, timeout)
+
+    def attach_failed(self, error: Exception) -> None:
+        """Count what an attached database manager logged and could not be told."""
+        self._attach_failures += 1
+        self._handover.counters.failed(error)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; an exception that passes through is the goodbye's reason."""
+        self.close(reason="closed" if kind is None else f"exception: {kind.__name__}")
+
+    def __del__(self) -> None:
+        """Warn about a publisher that was never closed: its last milliseconds would depend on luck."""
+        if getattr(self, "_started", False) and not self._closed:
+            warnings.warn(f"{self!r} was not closed; call close() or use it in a with statement",
+                          ResourceWarning, stacklevel=2, source=self)  # fmt: skip
+
+
+def _urgent(alert: Alert) -> bool:
+    """Whether an alert may use the room that is kept when ordinary ones fill the queue."""
+    if isinstance(alert, AgentAction):
+        return alert.action is not Action.HOLD
+    return alert.severity is Severity.CRITICAL

@@ -1,0 +1,348 @@
+"""The background thread of a publisher: queue -> journal -> PUB, and the control channel to each daemon.
+
+It owns every socket, the journal, and nothing that the trader's threads wait for. It polls the queue every
+millisecond while alerts come and for a second after, every 10 ms when idle: waking it would cost the trader's thread
+ten times what appending costs (docs/design.md, *Hand-over*).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import zmq
+
+from bus.clock import MICROSECONDS, Clock
+from bus.errors import AlertBusError, WireError
+from bus.sockets import open_publisher_control, open_publisher_data
+from bus.topics import topic_of
+from bus.wire import Ack, Goodbye, Header, Heartbeat, Replay, Welcome, encode_alert, encode_frames
+from publisher.daemons import Daemon
+from publisher.errors import JournalError
+from publisher.handover import Flush, Handover, Item, Receipt
+from publisher.journal import Outbox
+from publisher.outboxes import Outboxes
+from publisher.settings import PublisherSettings
+
+logger = logging.getLogger(__name__)
+
+_BATCH_ALERTS: Final = 1024
+_BUSY_POLL_MILLISECONDS: Final = 1
+_IDLE_POLL_MILLISECONDS: Final = 10
+_BUSY_SECONDS: Final = 1.0
+#: Heartbeats after a burst: at once, and soon again, so that a lost tail is found in a fraction of a second.
+_BURST_BEATS_SECONDS: Final = (0.0, 0.1, 0.3)
+#: The closest that two rounds of heartbeats come, and how often a daemon that is away is tried.
+_SHORTEST_BEAT_SECONDS: Final = 0.1
+#: Alerts sent again to one daemon before the live ones get their turn.
+_REPLAY_SLICE: Final = 256
+_GOODBYE_REPEAT_SECONDS: Final = 0.05
+#: How long the end waits for a daemon that never answered: the journal has everything, and a trader's exit is quick.
+_ABSENT_DAEMON_SECONDS: Final = 0.5
+_PRUNE_SECONDS: Final = 30.0
+#: How much longer than its own limit a stop is waited for: past it only when a disk hangs.
+_JOIN_GRACE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The trading loop's own sign of life."""
+
+    at_us: int
+    limit_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    reason: str
+    limit: float
+    absent_limit: float
+
+
+class Sender:
+    """Runs the thread; the first part is called by the publisher, the rest by the thread itself."""
+
+    def __init__(self, settings: PublisherSettings, handover: Handover, clock: Clock) -> None:
+        """Store what is needed; nothing is opened yet."""
+        self._settings = settings
+        self._handover = handover
+        self._clock = clock
+        self._counters = handover.counters
+        self._outboxes = Outboxes(
+            settings.journal_folder, settings.source, settings.journal_sync, handover.counters, clock
+        )
+        self._receipts: deque[tuple[int, Receipt]] = deque()
+        self._ready = threading.Event()
+        self._stop: _Stop | None = None
+        self._settled = False
+        self._failure: AlertBusError | None = None
+        self._progress: Progress | None = None
+        self._busy_until = 0.0
+        self._beats_due: list[float] = []
+        self._last_beat = float("-inf")
+        self._prune_due = 0.0
+        #: The daemons and how they stand, for `stats()`.
+        self.daemons: list[Daemon] = []
+        self._thread = threading.Thread(target=self._run, name="alertbus-sender", daemon=True)
+
+    # --- called by the publisher ----------------------------------------------------------------------------
+
+    def start(self, timeout: float) -> None:
+        """Start the thread and wait until its sockets are open.
+
+        Raises:
+            ConfigurationError: An endpoint can't be used.
+            AlertBusError: It was not ready within `timeout` seconds.
+        """
+        self._thread.start()
+        if not self._ready.wait(timeout):
+            raise AlertBusError(f"The publisher's thread was not ready within {timeout:g} s.")
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self, reason: str, timeout: float) -> bool:
+        """Journal and send what is queued, say goodbye, end the thread.
+
+        Returns:
+            Whether every daemon acknowledged everything; otherwise it stays in the journal.
+        """
+        if self._stop is None:
+            now = time.monotonic()
+            self._stop = _Stop(reason, now + timeout, now + min(timeout, _ABSENT_DAEMON_SECONDS))
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout + _JOIN_GRACE_SECONDS)
+        return self._settled
+
+    def progress(self, limit_seconds: float) -> None:
+        """Note that the trading loop moved on, and by when it should again."""
+        self._progress = Progress(self._clock.now_us(), int(limit_seconds * MICROSECONDS))
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread lives."""
+        return self._thread.is_alive()
+
+    @property
+    def volatile(self) -> bool:
+        """Whether alerts are held in memory only because the journal's disk fails."""
+        return self._outboxes.volatile
+
+    @property
+    def journal_alerts(self) -> int:
+        """How many alerts are held until they are acknowledged, adopted ones included."""
+        return self._outboxes.held()
+
+    # --- the thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        data: zmq.Socket[bytes] | None = None
+        try:
+            data = open_publisher_data(context, self._settings.data_endpoints, self._settings.publish_bind)
+            for endpoint in self._settings.control_endpoints:
+                self.daemons.append(Daemon(open_publisher_control(context, endpoint), endpoint))
+            self._outboxes.open()
+            self._ready.set()
+            self._serve(data)
+        except AlertBusError as error:
+            self._failure = error
+            self._counters.failed(error)
+        except Exception as error:  # a bug of ours is told in stats() and the log, never in the trader's thread
+            logger.exception("the publisher's thread ended unexpectedly")
+            self._failure = AlertBusError(f"The publisher's thread ended: {type(error).__name__}.")
+            self._counters.failed(error)
+        finally:
+            self._outboxes.close()
+            for daemon in self.daemons:
+                daemon.close()
+            if data is not None:
+                data.close()
+            context.term()
+            self._ready.set()
+
+    def _serve(self, data: zmq.Socket[bytes]) -> None:
+        poller = zmq.Poller()
+        for daemon in self.daemons:
+            poller.register(daemon.socket, zmq.POLLIN)
+        goodbye_due = 0.0
+        while True:
+            now = time.monotonic()
+            sent = self._send_queued(data, now)
+            replaying = self._send_asked()
+            self._beat(now, burst_ended=sent and not self._handover.items)
+            if now >= self._prune_due:
+                self._prune_due = now + _PRUNE_SECONDS
+                self._outboxes.prune(self._settings.journal_max_age_seconds, self._settings.journal_max_bytes)
+            if self._stop is not None and not self._handover.items:
+                if self._over(self._stop, now):
+                    return
+                if now >= goodbye_due:
+                    goodbye_due = now + _GOODBYE_REPEAT_SECONDS
+                    self._say_goodbye(self._stop.reason)
+            if poller.poll(0 if sent or replaying else self._poll_milliseconds(now)):
+                self._receive()
+
+    def _poll_milliseconds(self, now: float) -> int:
+        busy = now < self._busy_until or self._stop is not None
+        return _BUSY_POLL_MILLISECONDS if busy else _IDLE_POLL_MILLISECONDS
+
+    # --- out ------------------------------------------------------------------------------------------------
+
+    def _send_queued(self, data: zmq.Socket[bytes], now: float) -> bool:
+        items = self._handover.take(_BATCH_ALERTS)
+        events, self._outboxes.events = self._outboxes.events, []
+        items += [(self._clock.now_us(), event, None) for event in events]
+        if not items:
+            return False
+        self._busy_until = now + _BUSY_SECONDS
+        batch, receipts = self._encoded(items)
+        if batch:
+            first = self._outboxes.append(batch)
+            stream = self._outboxes.own.stream
+            if first == 1:
+                self._receipts.clear()  # of an earlier stream whose disk failed: nobody can confirm them any more
+            self._counters.journaled += len(batch)
+            for sequence, (published_us, topic, body) in enumerate(batch, first):
+                # PUB never blocks: what a daemon can't take is dropped here, and found missing by its number.
+                data.send_multipart(encode_frames(topic, Header(stream, sequence, published_us), body), zmq.DONTWAIT)
+            self._counters.sent += len(batch)
+            self._receipts.extend((first + offset, receipt) for offset, receipt in receipts)
+        for item in items:
+            if isinstance(item, Flush):
+                item.done.set()
+        return bool(batch)
+
+    def _encoded(self, items: Iterable[Item]) -> tuple[list[tuple[int, str, bytes]], list[tuple[int, Receipt]]]:
+        batch: list[tuple[int, str, bytes]] = []
+        receipts: list[tuple[int, Receipt]] = []
+        for item in items:
+            if isinstance(item, Flush):
+                continue
+            published_us, alert, receipt = item
+            try:
+                named = alert if alert.source else alert.model_copy(update={"source": self._settings.source})
+                batch.append((published_us, topic_of(named), encode_alert(named)))
+            except Exception as error:  # one alert that can't be packed must not hold back the others
+                self._counters.unencodable += 1
+                self._counters.failed(error)
+                logger.exception("an alert could not be packed", extra=alert.log_fields())
+                continue
+            if receipt is not None:
+                receipts.append((len(batch) - 1, receipt))
+        return batch, receipts
+
+    def _send_asked(self) -> bool:
+        """Send each daemon a slice of what it asked for again; True when there is more."""
+        for daemon in self.daemons:
+            if daemon.asked:
+                self._send_slice(daemon, daemon.asked.popleft())
+        return any(daemon.asked for daemon in self.daemons)
+
+    def _send_slice(self, daemon: Daemon, asked: Replay) -> None:
+        outbox = self._outboxes.get(asked.stream)
+        if outbox is None:
+            return
+        try:
+            entries = outbox.read(asked.first, asked.last, _REPLAY_SLICE)
+        except JournalError as error:
+            self._counters.failed(error)
+            return
+        for entry in entries:
+            if not daemon.send_again(asked.stream, entry):
+                return  # it is away or full; it asks again for what it still misses
+            self._counters.replayed += 1
+        if len(entries) == _REPLAY_SLICE and entries[-1].sequence < asked.last:
+            daemon.asked.appendleft(Replay(stream=asked.stream, first=entries[-1].sequence + 1, last=asked.last))
+
+    def _beat(self, now: float, *, burst_ended: bool) -> None:
+        if burst_ended:
+            start = max(now, self._last_beat + _SHORTEST_BEAT_SECONDS)
+            self._beats_due = [start + later for later in _BURST_BEATS_SECONDS]
+        interval = self._settings.heartbeat_interval_seconds
+        if not all(daemon.reachable for daemon in self.daemons):
+            interval = min(interval, _SHORTEST_BEAT_SECONDS)
+        if now < self._last_beat + interval and not (self._beats_due and now >= self._beats_due[0]):
+            return
+        self._beats_due = [due for due in self._beats_due if due > now]
+        self._last_beat = now
+        for daemon in self.daemons:
+            for outbox in self._outboxes:
+                daemon.send(self._heartbeat(outbox, daemon))
+                if outbox.goodbye is not None and outbox is not self._outboxes.own:
+                    daemon.send(_goodbye(outbox, outbox.goodbye))
+
+    def _heartbeat(self, outbox: Outbox, daemon: Daemon) -> Heartbeat:
+        progress = self._progress if outbox.own else None
+        return Heartbeat(
+            stream=outbox.stream,
+            source=outbox.source,
+            own=outbox.own,
+            first_held=outbox.first_held(),
+            first_unacknowledged=outbox.first_unacknowledged(daemon.store_id),
+            last=outbox.last,
+            clock_us=self._clock.now_us(),
+            journal_alerts=self._outboxes.held(),
+            refused=self._counters.refused,
+            volatile=self._outboxes.volatile,
+            progressed_us=progress.at_us if progress else None,
+            progress_limit_us=progress.limit_us if progress else None,
+        )
+
+    # --- in -------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        for daemon in self.daemons:
+            while True:
+                try:
+                    message = daemon.receive()
+                except WireError as error:
+                    self._counters.failed(error)
+                    continue
+                if message is None:
+                    break
+                self._handle(daemon, message)
+
+    def _handle(self, daemon: Daemon, message: Welcome | Ack | Replay) -> None:
+        match message:
+            case Welcome():
+                daemon.store_id = message.store_id
+            case Ack():
+                self._acknowledged(daemon, message)
+            case Replay():
+                daemon.asked.append(message)
+
+    def _acknowledged(self, daemon: Daemon, ack: Ack) -> None:
+        outbox = self._outboxes.get(ack.stream)
+        if outbox is None or daemon.store_id is None:
+            return
+        self._outboxes.acknowledge(outbox, daemon.store_id, ack.up_to, goodbye_heard=ack.goodbye)
+        if outbox is not self._outboxes.own:
+            return
+        if ack.goodbye and ack.up_to >= outbox.last:
+            daemon.settled = True
+        while self._receipts and self._receipts[0][0] <= ack.up_to:
+            self._receipts.popleft()[1].confirm()
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def _say_goodbye(self, reason: str) -> None:
+        self._outboxes.say_goodbye(reason)
+        for daemon in self.daemons:
+            if not daemon.settled:
+                daemon.send(_goodbye(self._outboxes.own, reason))
+
+    def _over(self, stop: _Stop, now: float) -> bool:
+        """Whether every daemon has everything and heard the goodbye, or the time for that is up."""
+        self._settled = all(daemon.settled for daemon in self.daemons)
+        if self._settled or now >= stop.limit:
+            return True
+        return now >= stop.absent_limit and not any(daemon.reachable and not daemon.settled for daemon in self.daemons)
+
+
+def _goodbye(outbox: Outbox, reason: str) -> Goodbye:
+    return Goodbye(stream=outbox.stream, source=outbox.source, last=outbox.last, reason=reason)

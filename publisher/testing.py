@@ -1,0 +1,79 @@
+"""A publisher for the trader's own tests: it keeps what was published, and needs no socket, thread or disk."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from bus.alerts import Alert
+from publisher.errors import PublisherClosed
+from publisher.shortcuts import Shortcuts
+
+
+class RecordingPublisher(Shortcuts):
+    """Takes the place of `Publisher`; `alerts` is everything that was published, in order."""
+
+    def __init__(self, *, stored: bool = True, full: bool = False) -> None:
+        """Choose how it behaves.
+
+        Args:
+            stored: What waiting for a daemon returns.
+            full: Refuse everything, as a full queue does.
+        """
+        self.alerts: list[Alert] = []
+        self.refused: list[Alert] = []
+        self.attach_errors: list[Exception] = []
+        self.progressed = 0
+        self.close_reason: str | None = None
+        self._stored = stored
+        self._full = full
+
+    def start(self, timeout: float = 5.0) -> Self:  # noqa: ARG002 - the publisher's signature
+        """Do nothing."""
+        return self
+
+    def publish(self, alert: Alert, *, wait: float | None = None) -> bool:
+        """Keep an alert, or refuse it; see `Publisher.publish`.
+
+        Raises:
+            PublisherClosed: It was closed.
+        """
+        self._check_open()
+        if self._full:
+            self.refused.append(alert)
+            return False
+        self.alerts.append(alert)
+        return True if wait is None else self._stored
+
+    def progress(self, limit_seconds: float = 120.0) -> None:  # noqa: ARG002 - the publisher's signature
+        """Count the call."""
+        self._check_open()
+        self.progressed += 1
+
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - the publisher's signature
+        """Say that everything is journaled."""
+        self._check_open()
+        return True
+
+    def close(self, timeout: float = 2.0, *, reason: str = "closed") -> bool:  # noqa: ARG002 - as above
+        """Keep the reason; publishing raises PublisherClosed from now on."""
+        self.close_reason = self.close_reason or reason
+        return self._stored
+
+    def attach_failed(self, error: Exception) -> None:
+        """Keep what could not be told."""
+        self.attach_errors.append(error)
+
+    def __enter__(self) -> Self:
+        """Do nothing."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close with the reason that `Publisher` would give."""
+        self.close(reason="closed" if kind is None else f"exception: {kind.__name__}")
+
+    def _check_open(self) -> None:
+        if self.close_reason is not None:
+            raise PublisherClosed
