@@ -19,13 +19,14 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
-from bus.conversion import ALTERED_TEXT_LIMIT, Plain, PlainData, number_of, text_of
+from bus.conversion import ALTERED_TEXT_LIMIT, DEPTH_LIMIT, ELLIPSIS, Plain, number_of, text_of
 
 NAME_LIMIT: Final = 128
 SYMBOL_LIMIT: Final = 64
@@ -33,6 +34,9 @@ DESCRIPTION_LIMIT: Final = 4000
 ACTION_TAKEN_LIMIT: Final = 1000
 STATE_LIMIT_BYTES: Final = 16 * 1024
 EXTRA_LIMIT_BYTES: Final = 8 * 1024
+#: Entries of `altered`, and characters of a field's name there: more than the fields that any kind has.
+ALTERED_LIMIT: Final = 24
+FIELD_NAME_LIMIT: Final = 64
 
 
 class Severity(StrEnum):
@@ -80,7 +84,17 @@ def _utc_now() -> datetime:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    try:
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC it lies outside the years 1 to 9999") from None
+
+
+def _word(value: object) -> object:
+    # An enum says in its error what it was given, and a foreign __repr__ may raise anything.
+    if not issubclass(type(value), str | bytes):
+        raise ValueError("it is no word")
+    return value
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -88,6 +102,15 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]
 OptionalName = Annotated[str, Field(max_length=NAME_LIMIT)] | None
 Symbol = Annotated[str, Field(max_length=SYMBOL_LIMIT)] | None
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+SeverityWord = Annotated[Severity, BeforeValidator(_word)]
+ActionWord = Annotated[Action, BeforeValidator(_word)]
+Altered = Annotated[
+    dict[
+        Annotated[str, Field(max_length=FIELD_NAME_LIMIT)],
+        Annotated[str, Field(max_length=ALTERED_TEXT_LIMIT)],
+    ],
+    Field(max_length=ALTERED_LIMIT),
+]
 
 
 class _AlertBase(BaseModel):
@@ -106,7 +129,7 @@ class _AlertBase(BaseModel):
     )
     occurred_at: Moment = Field(default_factory=_utc_now, description="When it happened; aware, kept in UTC.")
     extra: dict[str, Any] = Field(default_factory=dict, description="Anything else, as plain data up to 8 KiB.")
-    altered: dict[str, str] = Field(
+    altered: Altered = Field(
         default_factory=dict, description="Fields that could not be carried as given, and what they were."
     )
 
@@ -146,7 +169,7 @@ class RiskEvent(_AlertBase):
 
     kind: Literal["risk_event"] = "risk_event"
     event_type: Name
-    severity: Severity
+    severity: SeverityWord
     description: Annotated[str, Field(max_length=DESCRIPTION_LIMIT)] = ""
     agent_name: OptionalName = None
     symbol: Symbol = None
@@ -179,7 +202,7 @@ class AgentAction(_AlertBase):
     kind: Literal["agent_action"] = "agent_action"
     agent_name: OptionalName = None
     symbol: Symbol = None
-    action: Action
+    action: ActionWord
     quantity: Finite | None = None
     price: Finite | None = None
     reward: Finite | None = None
@@ -208,7 +231,7 @@ class SystemEvent(_AlertBase):
 
     kind: Literal["system_event"] = "system_event"
     event_type: Name
-    severity: Severity
+    severity: SeverityWord
     description: Annotated[str, Field(max_length=DESCRIPTION_LIMIT)] = ""
     agent_name: OptionalName = None
     symbol: Symbol = None
@@ -218,10 +241,12 @@ class SystemEvent(_AlertBase):
 class OpaqueAlert(_AlertBase):
     """An alert of a kind, or with fields, that this version does not know: kept raw and told as generic text."""
 
+    structures: ClassVar[dict[str, int]] = {"extra": EXTRA_LIMIT_BYTES, "fields": EXTRA_LIMIT_BYTES}
+
     kind: Literal["opaque"] = "opaque"
-    original_kind: str
-    event_type: str
-    severity: Severity = Severity.WARNING
+    original_kind: Name
+    event_type: Name
+    severity: SeverityWord = Severity.WARNING
     symbol: Symbol = None
     agent_name: OptionalName = None
     fields: dict[str, Any] = Field(default_factory=dict)
@@ -234,20 +259,18 @@ def _with_plain(data: dict[str, Any], name: str, budget_bytes: int) -> dict[str,
     """Copy the fields with one of them made plain data; say so in `altered` when some of it did not fit."""
     plain = Plain(budget_bytes)
     converted = plain.convert(data[name])
-    result = {**data, name: converted}
-    if plain.cut:
-        result["altered"] = {**(data.get("altered") or {}), name: f"cut to {budget_bytes // 1024} KiB"}
-    return result
+    if not plain.cut:
+        return {**data, name: converted}
+    was = f"not all could be carried: at most {budget_bytes // 1024} KiB and {DEPTH_LIMIT} levels"
+    return {**data, name: converted, "altered": _told(data, {name: was})}
 
 
 def _carried(data: dict[str, Any], numbers: tuple[str, ...], texts: dict[str, int]) -> dict[str, Any] | None:
     """Copy the fields with odd numbers and texts met by the rules, or None where there is nothing to meet."""
-    changed: dict[str, PlainData | object] = {}
+    changed: dict[str, object] = {}
     altered: dict[str, str] = {}
     for name in numbers:
         value = data.get(name)
-        if value is None:
-            continue
         number, was = number_of(value)
         if number is not value:
             changed[name] = number
@@ -255,22 +278,32 @@ def _carried(data: dict[str, Any], numbers: tuple[str, ...], texts: dict[str, in
             altered[name] = was
     for name, limit in texts.items():
         value = data.get(name)
-        if not isinstance(value, str | bytes | BaseException):
+        if not issubclass(type(value), str | bytes | bytearray | BaseException):
             continue
         text = text_of(value, limit)
-        if text != value:
+        if isinstance(value, BaseException):
+            text = text or type(value).__name__
+        was = _what_became_of(value, text, limit)
+        if was is not None:
             changed[name] = text
-            altered[name] = _what_became_of(value, text)
+            altered[name] = was
     if not changed:
         return None
-    if altered:
-        changed["altered"] = {**(data.get("altered") or {}), **altered}
-    return {**data, **changed}
+    return {**data, **changed, "altered": _told(data, altered)}
 
 
-def _what_became_of(value: str | bytes | BaseException, text: str) -> str:
-    if isinstance(value, BaseException):
-        return f"text of {type(value).__name__}"[:ALTERED_TEXT_LIMIT]
-    if len(value) > len(text):
-        return f"cut from {len(value)} characters"
-    return "not valid Unicode"
+def _told(data: dict[str, Any], altered: dict[str, str]) -> object:
+    """Add to what the alert already says was altered; what is no mapping is left for validation to refuse."""
+    given = data.get("altered") or {}
+    return {**given, **altered} if isinstance(given, dict) else given
+
+
+def _what_became_of(value: object, text: str, limit: int) -> str | None:
+    """Say how a text differs from what was given, or None where it does not."""
+    if isinstance(value, str | bytes | bytearray):
+        if value == (text if isinstance(value, str) else text.encode()):
+            return None
+        if len(value) > limit == len(text) and text.endswith(ELLIPSIS):
+            return f"cut from {len(value)} {'characters' if isinstance(value, str) else 'bytes'}"
+        return "not valid Unicode"
+    return f"text of {type(value).__name__}"[:ALTERED_TEXT_LIMIT]

@@ -3,13 +3,17 @@
 A number that is not finite, a text that is too long or not valid Unicode, a structure that is too large: each is
 turned into something that can be carried and read, and what was changed is told in the alert's `altered`.
 What has no sensible reading (a list for a price) is left alone, so that validation names the field.
-Pure; runs on the caller's thread, and only when a value is odd or structured.
+Pure; runs on the caller's thread, and only when a value is odd or structured: so the work is bounded by what can be
+carried, never by the size of what was given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from itertools import islice
 from numbers import Number
 from typing import Final
 
@@ -17,9 +21,20 @@ type_of_missing: Final = frozenset({"NAType", "NaTType"})  # pandas' "no value",
 
 #: Characters of the text that says what a replaced value was.
 ALTERED_TEXT_LIMIT: Final = 120
-#: Levels of lists and mappings that are kept; deeper ones become text.
+#: Levels of lists and mappings that are kept; deeper ones become an ellipsis.
 DEPTH_LIMIT: Final = 8
-_INT64: Final = range(-(2**63), 2**64)
+#: Characters of a key in a structure.
+KEY_LIMIT: Final = 128
+#: What stands for whatever was left out.
+ELLIPSIS: Final = "…"
+
+# The bytes that a value takes at most in msgpack, its header included.
+_NUMBER_BYTES: Final = 9
+_HEADER_BYTES: Final = 5
+_ELLIPSIS_BYTES: Final = len(ELLIPSIS.encode()) + _HEADER_BYTES
+# Comparisons, because `in range()` walks through all of the range for an IntEnum.
+_SMALLEST_INTEGER: Final = -(2**63)
+_LARGEST_INTEGER: Final = 2**64 - 1
 
 PlainData = None | bool | int | float | str | list["PlainData"] | dict[str, "PlainData"]
 
@@ -27,20 +42,24 @@ PlainData = None | bool | int | float | str | list["PlainData"] | dict[str, "Pla
 def text_of(value: object, limit: int) -> str:
     """Say any object in at most `limit` characters of valid Unicode; never raises, whatever its `__str__` does."""
     try:
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+        # Cut first, with room for what joins to fewer characters: a text may be of any size.
+        if isinstance(value, bytes | bytearray):
+            text = value[: 4 * limit + 4].decode("utf-8", "replace")
+        else:
+            text = valid_unicode(str(value)[: 2 * limit + 2])
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything, and trading must not hear of it
         text = f"<{type(value).__name__}>"
-    return shorten(valid_unicode(text), limit)
+    return shorten(text, limit)
 
 
 def valid_unicode(text: str) -> str:
-    """Replace lone surrogates, which no encoder takes, by U+FFFD."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """Join pairs of surrogates, and replace each lone one, which no encoder takes, by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def shorten(text: str, limit: int) -> str:
     """Cut a text to `limit` characters, the last of which is then an ellipsis."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
 def number_of(value: object) -> tuple[object, str | None]:
@@ -52,17 +71,18 @@ def number_of(value: object) -> tuple[object, str | None]:
     """
     if value is None or type(value).__name__ in type_of_missing:
         return None, None
-    if not isinstance(value, Number | str) and not hasattr(value, "__float__"):
-        return value, None
     try:
-        number = float(value)
+        single = _only_item(value)
+        if not isinstance(single, Number | str) and not hasattr(single, "__float__"):
+            return value, None
+        number = math.nan if isinstance(single, Decimal) and single.is_snan() else float(single)
     except OverflowError:
         return None, text_of(value, ALTERED_TEXT_LIMIT)
     except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything; validation then names the field
         return value, None
     if math.isfinite(number):
         return number, None
-    return None, str(number)
+    return None, text_of(single, ALTERED_TEXT_LIMIT)
 
 
 class Plain:
@@ -70,63 +90,88 @@ class Plain:
 
     def __init__(self, budget_bytes: int) -> None:
         """Set how many encoded bytes the result may take."""
-        self._left = budget_bytes
+        self._left = budget_bytes - _ELLIPSIS_BYTES  # room for the one that ends a structure which is too large
         self.cut = False
 
     def convert(self, value: object, depth: int = 0) -> PlainData:
-        """Return plain data; what does not fit is replaced by an ellipsis, and `cut` is set."""
-        if value is None or isinstance(value, bool):
+        """Return plain data; what does not fit is replaced by an ellipsis, and `cut` is set. Never raises."""
+        try:
+            return self._converted(value, depth)
+        except Exception:  # noqa: BLE001 - a foreign object may raise at any touch, another thread may change it
+            return self._text(value)
+
+    def _converted(self, value: object, depth: int) -> PlainData:
+        if value is None or type(value).__name__ in type_of_missing:
+            return self._spend(None, 1)
+        if isinstance(value, bool):
             return self._spend(value, 1)
-        if isinstance(value, float | int) or hasattr(value, "__float__"):
+        if isinstance(value, str | bytes | bytearray):
+            return self._text(value)
+        if isinstance(value, int | float):
             return self._number(value)
-        if isinstance(value, Mapping) and depth < DEPTH_LIMIT:
-            return self._mapping(value, depth)
-        if isinstance(value, list | tuple | set | frozenset) and depth < DEPTH_LIMIT:
-            return self._sequence(value, depth)
-        listed = _as_list(value)
-        if listed is not None and depth < DEPTH_LIMIT:
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth) if depth < DEPTH_LIMIT else self._too_deep()
+        if isinstance(value, Sequence | AbstractSet):
+            return self._sequence(value, depth) if depth < DEPTH_LIMIT else self._too_deep()
+        listed = _as_list(value, self._left)
+        if listed is not None:
             return self.convert(listed, depth)
-        return self._text(value)
+        return self._number(value) if hasattr(value, "__float__") else self._text(value)
 
     def _spend(self, value: PlainData, size: int) -> PlainData:
-        self._left -= size
-        if self._left >= 0:
+        if size <= self._left:
+            self._left -= size
             return value
+        self._left = 0
         self.cut = True
-        return "…"
+        return ELLIPSIS
+
+    def _opened(self) -> bool:
+        return self._spend(None, _HEADER_BYTES) is None
+
+    def _too_deep(self) -> PlainData:
+        self.cut = True
+        return self._spend(ELLIPSIS, _ELLIPSIS_BYTES)
 
     def _number(self, value: object) -> PlainData:
-        if isinstance(value, int) and value in _INT64:
-            return self._spend(int(value), 9)
-        number, text = number_of(value)
-        if isinstance(number, float):
-            return self._spend(number, 9)
-        listed = _as_list(value)  # an array of several numbers has __float__ and refuses to use it
-        return self.convert(listed, 1) if isinstance(listed, list) else self._text(text or value)
+        if isinstance(value, int) and _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER:
+            return self._spend(int(value), _NUMBER_BYTES)
+        number, _ = number_of(value)
+        return self._spend(number, _NUMBER_BYTES) if isinstance(number, float) else self._text(value)
 
     def _text(self, value: object) -> PlainData:
-        limit = max(self._left // 4, 1)  # four bytes are the most that a character takes
-        text = text_of(value, limit)
-        if text.endswith("…"):
+        room = self._left - _HEADER_BYTES
+        text = text_of(value, max(room, 0) + 1)
+        encoded = text.encode()
+        if len(encoded) > room >= _ELLIPSIS_BYTES:
             self.cut = True
-        return self._spend(text, len(text.encode()) + 5)
+            encoded = encoded[: room - len(ELLIPSIS.encode())]
+            text = encoded.decode("utf-8", "ignore") + ELLIPSIS
+        return self._spend(text, len(text.encode()) + _HEADER_BYTES)
 
     def _mapping(self, value: Mapping[object, object], depth: int) -> PlainData:
-        self._left -= 5
         result: dict[str, PlainData] = {}
-        for key, item in value.items():
-            if self._left <= 0:
+        # A copy in one step: another thread may change the mapping, and of a large one only the beginning fits.
+        items = list(islice(value.items(), max(self._left, 0) + 1))
+        if not self._opened():
+            return ELLIPSIS
+        for key, item in items:
+            name = text_of(key, KEY_LIMIT)
+            size = len(name.encode()) + _HEADER_BYTES
+            if size >= self._left:
+                self._left = 0
                 self.cut = True
                 break
-            name = text_of(key, 128)
-            self._left -= len(name.encode()) + 5
+            self._left -= size
             result[name] = self.convert(item, depth + 1)
         return result
 
-    def _sequence(self, value: Iterable[object], depth: int) -> PlainData:
-        self._left -= 5
+    def _sequence(self, value: Sequence[object] | AbstractSet[object], depth: int) -> PlainData:
         result: list[PlainData] = []
-        for item in value:
+        items = list(islice(value, max(self._left, 0) + 1))
+        if not self._opened():
+            return ELLIPSIS
+        for item in items:
             if self._left <= 0:
                 self.cut = True
                 break
@@ -134,13 +179,21 @@ class Plain:
         return result
 
 
-def _as_list(value: object) -> object | None:
-    """Return the list behind a numpy array or a pandas series, or None."""
+def _only_item(value: object) -> object:
+    """Return the number in an array of one, which is how many environments give a reward; else the value itself."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "size", None) == 1 else value
+
+
+def _as_list(value: object, limit: int) -> object | None:
+    """Return what stands behind a numpy scalar, the first items of an array or a pandas series, or None."""
     convert = getattr(value, "tolist", None)
     if not callable(convert):
         return None
-    try:
-        listed: object = convert()
-    except Exception:  # noqa: BLE001 - a foreign method may raise anything; the value is then told as text
-        return None
-    return listed if isinstance(listed, list | float | int | str) else None
+    dimensions = getattr(value, "ndim", 0)
+    if dimensions > 1:
+        return list(value[: limit + 1])  # type: ignore[index]  # rows, each of which is cut in its turn
+    if dimensions == 1 and len(value) > limit:  # type: ignore[arg-type]
+        convert = value[: limit + 1].tolist  # type: ignore[index]
+    listed: object = convert()
+    return listed if type(listed) in {list, float, int, str, bool} else None

@@ -1,4 +1,4 @@
-"""One daemon as the publisher sees it: its control socket, what it asked for, and when to beat next."""
+"""One daemon as the publisher sees it: its control socket, who stores, and what it asked for."""
 
 from __future__ import annotations
 

@@ -14,4 +14,8 @@ class PublisherClosed(AlertBusError):
 
 
 class JournalError(AlertBusError):
-    """The journal's file can't be used; alerts go on from memory until the disk is well again."""
+    """The journal's file can't be used; alerts go on from memory until the publisher is started again."""
+
+
+class JournalDamaged(JournalError):
+    """The journal's file is damaged, and will never be readable; it has to be set aside."""

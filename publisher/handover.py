@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus.alerts import Alert
+from bus.conversion import text_of
 
 #: Of the queue's room, the share that is kept for what must not be refused, a CRITICAL or a trade.
 _RESERVED_SHARE: Final = 0.1
@@ -47,22 +48,33 @@ Item = tuple[int, Alert, Receipt | None] | Flush
 
 @dataclass(slots=True)
 class Counters:
-    """What happened so far; each number has one writing thread, and reading an int is atomic."""
+    """What happened so far. What the caller's threads count is counted under the lock; reading an int is atomic."""
 
-    refused: int = 0  #: by the caller's threads, under the queue's lock
+    refused: int = 0
+    attach_failures: int = 0
     journaled: int = 0
     sent: int = 0
     acknowledged: int = 0
     replayed: int = 0
     unencodable: int = 0
-    dropped: int = 0  #: left the journal by age or size before every store had it
+    dropped: int = 0  #: no longer held, by age, size or the end of a volatile stream, before every store had it
     errors: int = 0
     last_error: str | None = None
+    # Reentrant: a signal handler may publish while its own thread is counting.
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
-    def failed(self, error: Exception) -> None:
-        """Count an error of the background thread; nobody else hears of it."""
-        self.errors += 1
-        self.last_error = f"{type(error).__name__}: {error}"[:_ERROR_LIMIT]
+    def refuse(self) -> None:
+        """Count an alert that was not taken."""
+        with self._lock:
+            self.refused += 1
+
+    def failed(self, error: Exception, *, attached: bool = False) -> None:
+        """Count an error that nobody else hears of; never raises, whatever the error's text does."""
+        text = f"{type(error).__name__}: {text_of(error, _ERROR_LIMIT)}"
+        with self._lock:
+            self.errors += 1
+            self.attach_failures += attached
+            self.last_error = text
 
 
 class Handover:
@@ -74,16 +86,18 @@ class Handover:
         self.counters = Counters()
         self._limit = limit
         self._ordinary_limit = limit - max(int(limit * _RESERVED_SHARE), 1)
-        self._refusing = threading.Lock()
 
     def put(self, item: Item, *, urgent: bool) -> bool:
         """Append an alert, or refuse it and count that; never waits."""
         if len(self.items) < (self._limit if urgent else self._ordinary_limit):
             self.items.append(item)  # the deque is the lock: append is atomic, and a few over the limit do no harm
             return True
-        with self._refusing:
-            self.counters.refused += 1
+        self.counters.refuse()
         return False
+
+    def end(self) -> None:
+        """Refuse every alert from now on: the thread that would take it has ended."""
+        self._limit = self._ordinary_limit = 0
 
     def put_flush(self) -> Flush:
         """Append a mark; marks are never refused."""

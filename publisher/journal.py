@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from publisher.errors import JournalError
+from bus.alerts import NAME_LIMIT
+from bus.conversion import text_of
+from publisher.errors import JournalDamaged, JournalError
 from publisher.locks import FileLock
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,11 @@ _FORMAT: Final = 1
 #: Rows of one INSERT statement, largest first. One statement gives the GIL up once instead of once per row, which a
 #: trading loop that never sleeps makes dear; powers of two keep the prepared statements few.
 _INSERT_SIZES: Final = tuple(2**power for power in range(10, -1, -1))
+#: A file that is too large is cut to this share of its limit, so that it is not cut again at once.
+_KEPT_SHARE: Final = 0.9
+#: What SQLite says of a file that no waiting and no room on the disk will make readable.
+#: SQLITE_ERROR is a table that is missing.
+_DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 _SCHEMA: Final = """
 CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY, published_us INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);
@@ -56,6 +63,7 @@ class Outbox(Protocol):
     own: bool
     last: int
     goodbye: str | None
+    goodbye_heard: bool
 
     def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
         """Keep (published_us, topic, body) under the next numbers; return the first of them."""
@@ -91,32 +99,38 @@ class Outbox(Protocol):
 
 
 class Journal:
-    """One stream in one file."""
+    """One stream in one file. The numbers that it holds have no gap: only the oldest ever leave."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock, *, own: bool) -> None:
         """Read where the stream stands; use `create` or `adopt`.
 
         Raises:
-            JournalError: The file is no journal, or of a newer format.
+            JournalError: The file can't be read.
+            JournalDamaged: It is no journal.
         """
         self._path = path
         self._connection = connection
         self._lock = lock
         self.own = own
+        self.goodbye_heard = False
         with _told(path):
             meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-            self._acknowledged: dict[str, int] = dict(
-                connection.execute("SELECT store_id, up_to FROM acknowledged").fetchall()
-            )
-            (lowest, highest, count) = connection.execute(
-                "SELECT min(sequence), max(sequence), count(*) FROM outbox"
+            acknowledged = connection.execute("SELECT store_id, up_to FROM acknowledged").fetchall()
+            # Two searches in the index: one SELECT of both, or a count, would read the whole file.
+            (lowest, highest) = connection.execute(
+                "SELECT (SELECT min(sequence) FROM outbox), (SELECT max(sequence) FROM outbox)"
             ).fetchone()
-        self.stream = bytes(meta["stream"])
-        self.source = str(meta["source"])
-        self.goodbye: str | None = meta.get("goodbye")
-        self.last = max([highest or 0, *self._acknowledged.values()])
+        try:
+            self.stream: bytes = memoryview(meta["stream"]).tobytes()  # of bytes only, a number is refused
+            self._acknowledged = {str(store_id): int(up_to) for store_id, up_to in acknowledged}
+            if len(self.stream) != _STREAM_BYTES or min([lowest or 1, *self._acknowledged.values()]) < 0:
+                raise ValueError("it holds numbers that no stream has")
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise JournalDamaged(f"{path} is no journal: {error}") from error
+        self.source = text_of(meta.get("source"), NAME_LIMIT)
+        self.goodbye: str | None = text_of(meta["goodbye"], NAME_LIMIT) if "goodbye" in meta else None
+        self.last: int = max([highest or 0, *self._acknowledged.values()])
         self._first_held: int = lowest or self.last + 1
-        self._held: int = count
 
     @classmethod
     def create(cls, folder: Path, source: str, *, sync: str) -> Journal:
@@ -137,43 +151,54 @@ class Journal:
             lock = FileLock.acquire(path.with_suffix(".lock"))
             if lock is None:
                 raise JournalError(f"{path} is locked by another process although its name is new.")
+            connection = None
             try:
                 connection = _connect(path, sync)
                 connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_FORMAT};")
                 connection.execute("INSERT INTO meta VALUES ('stream', ?), ('source', ?)", (stream, source))
                 connection.execute("COMMIT")
+                return cls(path, connection, lock, own=True)
             except BaseException:
+                if connection is not None:
+                    connection.close()
+                _remove(path)
                 lock.release(remove=True)
                 raise
-        return cls(path, connection, lock, own=True)
 
     @classmethod
     def adopt(cls, path: Path, *, sync: str) -> Journal | None:
         """Take over what a process left, or return None when it is still held, or gone.
 
         Raises:
-            JournalError: The file can't be read; `set_aside` moves it out of the way.
+            JournalError: The file can't be read now, or only by a newer version; it stays where it is.
+            JournalDamaged: It will never be readable; `set_aside` moves it out of the way.
         """
         with _told(path):
             lock = FileLock.acquire(path.with_suffix(".lock"))
         if lock is None:
             return None
-        if not path.exists():  # its last owner settled and removed it between our listing and our lock
-            lock.release(remove=True)
-            return None
+        connection = None
         try:
             with _told(path):
+                if not path.exists():  # its last owner settled and removed it between our listing and our lock
+                    lock.release(remove=True)
+                    return None
                 connection = _connect(path, sync)
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:  # a process died between making the file and its first commit: nothing is in it
-                connection.close()
-                _remove(path)
-                lock.release(remove=True)
-                return None
-            if version != _FORMAT:
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                if version == tables == 0:  # a process died between making the file and its first commit
+                    connection.close()
+                    _remove(path)
+                    lock.release(remove=True)
+                    return None
+            if version > _FORMAT:
                 raise JournalError(f"{path} has format {version}; this version reads {_FORMAT}. Upgrade alertbus.")
+            if version < _FORMAT:
+                raise JournalDamaged(f"{path} is no journal: it has format {version}.")
             return cls(path, connection, lock, own=False)
-        except JournalError:
+        except BaseException:
+            if connection is not None:
+                connection.close()
             lock.release()
             raise
 
@@ -193,7 +218,6 @@ class Journal:
                 connection.execute(_insert(size), rows[start : start + 4 * size])
                 start += 4 * size
         self.last += len(batch)
-        self._held += len(batch)
         return first
 
     def read(self, first: int, last: int, limit: int) -> list[Entry]:
@@ -228,15 +252,15 @@ class Journal:
                 "ON CONFLICT (store_id) DO UPDATE SET up_to = excluded.up_to, seen_us = excluded.seen_us",
                 (store_id, up_to, now_us),
             )
-            removed = connection.execute("DELETE FROM outbox WHERE sequence <= ?", (settled,)).rowcount
+            connection.execute("DELETE FROM outbox WHERE sequence <= ?", (settled,))
         self._acknowledged[store_id] = up_to
-        self._held -= removed
         self._first_held = max(self._first_held, settled + 1)
 
     def prune(self, published_before_us: int, most_bytes: int) -> int:
-        """Forget what is too old, and the oldest tenth when the file is too large; return how many alerts.
+        """Forget what is too old, and the oldest when the file is too large; return how many alerts.
 
-        They were not acknowledged by every store, so the daemon finds them missing and records them as lost.
+        They were not acknowledged by every store, so the daemon finds them missing and records them as lost. The
+        newest one always stays: it says how many there were.
 
         Raises:
             JournalError: The file can't be written.
@@ -246,16 +270,22 @@ class Journal:
                 "SELECT page_count, page_size, freelist_count FROM pragma_page_count, pragma_page_size, "
                 "pragma_freelist_count"
             ).fetchone()
-        up_to = self._first_held + self._held // 10 if (pages - free) * page_bytes > most_bytes else 0
+            # Up to the first one that is young enough, whatever is behind it: a clock may have been set back, and
+            # a gap in what is held could never be told from a loss on the way.
+            young = self._connection.execute(
+                "SELECT sequence FROM outbox WHERE published_us >= ? ORDER BY sequence LIMIT 1", (published_before_us,)
+            ).fetchone()
+        first_kept = self.last if young is None else int(young[0])
+        used_bytes = (pages - free) * page_bytes
+        if used_bytes > most_bytes:
+            surplus = int(self.held() * (1 - _KEPT_SHARE * most_bytes / used_bytes)) + 1
+            first_kept = max(first_kept, self._first_held + surplus)
+        removed = min(first_kept, self.last) - self._first_held
+        if removed <= 0:
+            return 0
         with self._transaction() as connection:
-            removed = int(
-                connection.execute(
-                    "DELETE FROM outbox WHERE sequence <= ? OR published_us < ?", (up_to, published_before_us)
-                ).rowcount
-            )
-            (lowest,) = connection.execute("SELECT min(sequence) FROM outbox").fetchone()
-        self._held -= removed
-        self._first_held = int(lowest or self.last + 1)
+            connection.execute("DELETE FROM outbox WHERE sequence < ?", (self._first_held + removed,))
+        self._first_held += removed
         return removed
 
     def first_held(self) -> int:
@@ -269,7 +299,7 @@ class Journal:
 
     def held(self) -> int:
         """Return how many alerts are held."""
-        return self._held
+        return self.last + 1 - self._first_held
 
     def say_goodbye(self, reason: str) -> None:
         """Note that the stream ended on purpose, so that an adopter repeats it.
@@ -282,12 +312,13 @@ class Journal:
         self.goodbye = reason
 
     def close(self) -> None:
-        """Let go of the file; when nothing is left in it, remove it."""
+        """Let go of the file; remove it when nothing is left in it, and no store waits for its goodbye."""
         with suppress(sqlite3.Error):
             self._connection.close()
-        settled = self._held == 0
+        settled = self.held() == 0 and (self.goodbye is None or self.goodbye_heard or not self._acknowledged)
         if settled:
-            _remove(self._path)
+            with suppress(OSError):  # then an adopter finds it empty
+                _remove(self._path)
         self._lock.release(remove=settled)
 
     @contextmanager
@@ -309,10 +340,13 @@ def left_behind(folder: Path) -> list[Path]:
     Raises:
         JournalError: The folder can't be read.
     """
-    if not folder.is_dir():
-        return []
+    found: list[tuple[int, Path]] = []
     with _told(folder):
-        return sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+        if folder.is_dir():
+            for path in folder.glob(f"*{SUFFIX}"):
+                with suppress(FileNotFoundError):  # its owner has just settled it
+                    found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
 
 
 def set_aside(path: Path) -> Path:
@@ -337,7 +371,8 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"{path}: {error}") from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
+        raise (JournalDamaged if code in _DAMAGED_CODES else JournalError)(f"{path}: {error}") from error
 
 
 def _connect(path: Path, sync: str) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -50,10 +51,14 @@ class FileLock:
     def release(self, *, remove: bool = False) -> None:
         """Give the lock up; with `remove`, its file goes first, where the system allows that."""
         if remove and sys.platform != "win32":
-            self._path.unlink(missing_ok=True)
+            self._unlink()
         os.close(self._descriptor)
         if remove and sys.platform == "win32":
-            self._path.unlink(missing_ok=True)
+            self._unlink()
+
+    def _unlink(self) -> None:
+        with suppress(OSError):  # an empty file that stays does no harm; on Windows another process may look at it
+            self._path.unlink()
 
 
 def _still_there(descriptor: int, path: Path) -> bool:

@@ -7,6 +7,7 @@ journals and sends. Any number of threads may publish through one publisher.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from publisher.errors import PublisherClosed
 from publisher.handover import Handover, Receipt
 from publisher.sender import Sender
 from publisher.settings import PublisherSettings
-from publisher.shortcuts import Shortcuts
+from publisher.shortcuts import Shortcuts, closing_reason
 
 #: How long the end of a process waits for a publisher that nobody closed.
 _EXIT_SECONDS: Final = 1.0
@@ -45,8 +46,9 @@ class PublisherStats:
     sent: int
     acknowledged: int  #: alerts that left the journal because every known store has them
     replayed: int
-    dropped: int  #: alerts that left the journal by age or size
-    journal_alerts: int  #: alerts that the journal holds now, adopted ones included
+    unencodable: int  #: alerts that were changed or built without validation, and could not be packed
+    dropped: int  #: alerts no longer held although not every known store has them: by age, by size, or volatile
+    journal_alerts: int  #: alerts that are held now, adopted ones included; after `close`, what stayed on disk
     volatile: bool  #: whether the journal's disk fails and alerts are held in memory only
     attach_failures: int
     errors: int
@@ -73,10 +75,9 @@ class Publisher(Shortcuts):
         self._clock = clock or SystemClock()
         self._handover = Handover(self.settings.queue_limit)
         self._sender = Sender(self.settings, self._handover, self._clock)
-        self._attach_failures = 0
         self._started = False
         self._closed = False
-        self._finalizer: weakref.finalize[[str, float], Publisher] | None = None
+        self._finalizer: weakref.finalize[[Sender], Publisher] | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -96,7 +97,7 @@ class Publisher(Shortcuts):
         Raises:
             ConfigurationError: An endpoint can't be used.
             AlertBusError: The thread was not ready in time.
-            PublisherClosed: This publisher was closed.
+            PublisherClosed: This publisher was closed, or could not be started before.
         """
         if self._closed:
             raise PublisherClosed
@@ -104,8 +105,13 @@ class Publisher(Shortcuts):
             self._started = True
             # At the end of the process, or of this object, the thread journals what is queued. It must not hold
             # `self`, or a forgotten publisher would never be collected.
-            self._finalizer = weakref.finalize(self, self._sender.stop, "interpreter exit", _EXIT_SECONDS)
-            self._sender.start(timeout)
+            self._finalizer = weakref.finalize(self, _end_of_process, self._sender)
+            try:
+                self._sender.start(timeout)
+            except BaseException:  # nobody closes what was never open
+                self._closed = True
+                self._finalizer.detach()
+                raise
         return self
 
     def publish(self, alert: Alert, *, wait: float | None = None) -> bool:
@@ -134,7 +140,7 @@ class Publisher(Shortcuts):
         """Mark that the trading loop itself moves: a background thread would beat on while the loop hangs.
 
         Args:
-            limit_seconds: When the next call is due at the latest.
+            limit_seconds: When the next call is due at the latest; at least a second, at most a year.
 
         Raises:
             PublisherClosed: This publisher was closed.
@@ -169,10 +175,11 @@ class Publisher(Shortcuts):
             sent=counters.sent,
             acknowledged=counters.acknowledged,
             replayed=counters.replayed,
+            unencodable=counters.unencodable,
             dropped=counters.dropped,
             journal_alerts=self._sender.journal_alerts,
             volatile=self._sender.volatile,
-            attach_failures=self._attach_failures,
+            attach_failures=counters.attach_failures,
             errors=counters.errors,
             last_error=counters.last_error,
             running=self._sender.running,
@@ -201,8 +208,7 @@ class Publisher(Shortcuts):
 
     def attach_failed(self, error: Exception) -> None:
         """Count what an attached database manager logged and could not be told."""
-        self._attach_failures += 1
-        self._handover.counters.failed(error)
+        self._handover.counters.failed(error, attached=True)
 
     def __enter__(self) -> Self:
         """Start."""
@@ -212,13 +218,20 @@ class Publisher(Shortcuts):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close; an exception that passes through is the goodbye's reason."""
-        self.close(reason="closed" if kind is None else f"exception: {kind.__name__}")
+        self.close(reason=closing_reason(error))
 
     def __del__(self) -> None:
         """Warn about a publisher that was never closed: its last milliseconds would depend on luck."""
         if getattr(self, "_started", False) and not self._closed:
             warnings.warn(f"{self!r} was not closed; call close() or use it in a with statement",
                           ResourceWarning, stacklevel=2, source=self)  # fmt: skip
+
+
+def _end_of_process(sender: Sender) -> None:
+    """Journal what is queued when the process ends, or when a publisher that nobody closed is forgotten."""
+    # Where the interpreter keeps the exception that ended the program; in a session at the prompt it ended nothing.
+    ended_by: type[BaseException] | None = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
+    sender.stop("interpreter exit" if ended_by is None else f"exception: {ended_by.__name__}", _EXIT_SECONDS)
 
 
 def _urgent(alert: Alert) -> bool:

@@ -10,18 +10,32 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import zmq
 
+from bus.alerts import NAME_LIMIT
 from bus.clock import MICROSECONDS, Clock
+from bus.conversion import text_of
 from bus.errors import AlertBusError, WireError
 from bus.sockets import open_publisher_control, open_publisher_data
 from bus.topics import topic_of
-from bus.wire import Ack, Goodbye, Header, Heartbeat, Replay, Welcome, encode_alert, encode_frames
+from bus.wire import (
+    BODY_LIMIT_BYTES,
+    Ack,
+    Goodbye,
+    Header,
+    Heartbeat,
+    Replay,
+    Welcome,
+    encode_alert,
+    encode_frames,
+)
+from publisher.beats import Beats
 from publisher.daemons import Daemon
 from publisher.errors import JournalError
 from publisher.handover import Flush, Handover, Item, Receipt
@@ -35,18 +49,18 @@ _BATCH_ALERTS: Final = 1024
 _BUSY_POLL_MILLISECONDS: Final = 1
 _IDLE_POLL_MILLISECONDS: Final = 10
 _BUSY_SECONDS: Final = 1.0
-#: Heartbeats after a burst: at once, and soon again, so that a lost tail is found in a fraction of a second.
-_BURST_BEATS_SECONDS: Final = (0.0, 0.1, 0.3)
-#: The closest that two rounds of heartbeats come, and how often a daemon that is away is tried.
-_SHORTEST_BEAT_SECONDS: Final = 0.1
 #: Alerts sent again to one daemon before the live ones get their turn.
 _REPLAY_SLICE: Final = 256
+#: Messages read from one daemon before the alerts get their turn: no flood of garbage holds them up.
+_RECEIVE_SLICE: Final = 1000
 _GOODBYE_REPEAT_SECONDS: Final = 0.05
 #: How long the end waits for a daemon that never answered: the journal has everything, and a trader's exit is quick.
 _ABSENT_DAEMON_SECONDS: Final = 0.5
 _PRUNE_SECONDS: Final = 30.0
 #: How much longer than its own limit a stop is waited for: past it only when a disk hangs.
 _JOIN_GRACE_SECONDS: Final = 5.0
+#: What a limit for the trading loop's progress is cut to, so that no odd number stops the heartbeats.
+_PROGRESS_LIMITS_SECONDS: Final = (1.0, 366 * 86_400.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +90,15 @@ class Sender:
         self._outboxes = Outboxes(
             settings.journal_folder, settings.source, settings.journal_sync, handover.counters, clock
         )
-        self._receipts: deque[tuple[int, Receipt]] = deque()
+        #: By stream, because a disk that fails begins a new one while the old one can still be acknowledged.
+        self._receipts: defaultdict[bytes, deque[tuple[int, Receipt]]] = defaultdict(deque)
         self._ready = threading.Event()
         self._stop: _Stop | None = None
         self._settled = False
         self._failure: AlertBusError | None = None
         self._progress: Progress | None = None
         self._busy_until = 0.0
-        self._beats_due: list[float] = []
-        self._last_beat = float("-inf")
+        self._beats = Beats(settings.heartbeat_interval_seconds)
         self._prune_due = 0.0
         #: The daemons and how they stand, for `stats()`.
         self.daemons: list[Daemon] = []
@@ -93,14 +107,20 @@ class Sender:
     # --- called by the publisher ----------------------------------------------------------------------------
 
     def start(self, timeout: float) -> None:
-        """Start the thread and wait until its sockets are open.
+        """Start the thread and wait until its sockets are open; when that fails it ends by itself.
 
         Raises:
             ConfigurationError: An endpoint can't be used.
             AlertBusError: It was not ready within `timeout` seconds.
         """
         self._thread.start()
-        if not self._ready.wait(timeout):
+        ready = False
+        try:
+            ready = self._ready.wait(timeout)
+        finally:
+            if not ready:
+                self._request_stop("not started", 0.0)
+        if not ready:
             raise AlertBusError(f"The publisher's thread was not ready within {timeout:g} s.")
         if self._failure is not None:
             raise self._failure
@@ -111,16 +131,22 @@ class Sender:
         Returns:
             Whether every daemon acknowledged everything; otherwise it stays in the journal.
         """
-        if self._stop is None:
-            now = time.monotonic()
-            self._stop = _Stop(reason, now + timeout, now + min(timeout, _ABSENT_DAEMON_SECONDS))
+        self._request_stop(reason, timeout)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout + _JOIN_GRACE_SECONDS)
         return self._settled
 
+    def _request_stop(self, reason: str, timeout: float) -> None:
+        if self._stop is None:
+            now = time.monotonic()
+            reason = text_of(reason, NAME_LIMIT)
+            self._stop = _Stop(reason, now + timeout, now + min(timeout, _ABSENT_DAEMON_SECONDS))
+
     def progress(self, limit_seconds: float) -> None:
         """Note that the trading loop moved on, and by when it should again."""
-        self._progress = Progress(self._clock.now_us(), int(limit_seconds * MICROSECONDS))
+        shortest, longest = _PROGRESS_LIMITS_SECONDS
+        limit_us = int(min(max(shortest, limit_seconds), longest) * MICROSECONDS)
+        self._progress = Progress(self._clock.now_us(), limit_us)
 
     @property
     def running(self) -> bool:
@@ -149,14 +175,18 @@ class Sender:
             self._outboxes.open()
             self._ready.set()
             self._serve(data)
+            self._handover.end()
+            self._send_queued(data, time.monotonic())  # what came in the last moment is journaled, for an adopter
         except AlertBusError as error:
             self._failure = error
             self._counters.failed(error)
         except Exception as error:  # a bug of ours is told in stats() and the log, never in the trader's thread
-            logger.exception("the publisher's thread ended unexpectedly")
             self._failure = AlertBusError(f"The publisher's thread ended: {type(error).__name__}.")
             self._counters.failed(error)
+            with suppress(Exception):  # a handler of the trader's may raise
+                logger.exception("the publisher's thread ended unexpectedly")
         finally:
+            self._handover.end()
             self._outboxes.close()
             for daemon in self.daemons:
                 daemon.close()
@@ -174,11 +204,13 @@ class Sender:
             now = time.monotonic()
             sent = self._send_queued(data, now)
             replaying = self._send_asked()
-            self._beat(now, burst_ended=sent and not self._handover.items)
+            if sent and not self._handover.items:
+                self._beats.burst_ended(now)
+            self._beat(now)
             if now >= self._prune_due:
                 self._prune_due = now + _PRUNE_SECONDS
                 self._outboxes.prune(self._settings.journal_max_age_seconds, self._settings.journal_max_bytes)
-            if self._stop is not None and not self._handover.items:
+            if self._stop is not None and not self._handover.items and not self._outboxes.events:
                 if self._over(self._stop, now):
                     return
                 if now >= goodbye_due:
@@ -204,14 +236,13 @@ class Sender:
         if batch:
             first = self._outboxes.append(batch)
             stream = self._outboxes.own.stream
-            if first == 1:
-                self._receipts.clear()  # of an earlier stream whose disk failed: nobody can confirm them any more
             self._counters.journaled += len(batch)
             for sequence, (published_us, topic, body) in enumerate(batch, first):
                 # PUB never blocks: what a daemon can't take is dropped here, and found missing by its number.
                 data.send_multipart(encode_frames(topic, Header(stream, sequence, published_us), body), zmq.DONTWAIT)
             self._counters.sent += len(batch)
-            self._receipts.extend((first + offset, receipt) for offset, receipt in receipts)
+            if receipts:
+                self._receipts[stream].extend((first + offset, receipt) for offset, receipt in receipts)
         for item in items:
             if isinstance(item, Flush):
                 item.done.set()
@@ -226,12 +257,16 @@ class Sender:
             published_us, alert, receipt = item
             try:
                 named = alert if alert.source else alert.model_copy(update={"source": self._settings.source})
-                batch.append((published_us, topic_of(named), encode_alert(named)))
+                topic, body = topic_of(named), encode_alert(named)
+                if len(body) > BODY_LIMIT_BYTES:  # only of an alert that was changed or built without validation
+                    raise AlertBusError(f"An alert of {len(body)} bytes is too large; the limit is {BODY_LIMIT_BYTES}.")
             except Exception as error:  # one alert that can't be packed must not hold back the others
                 self._counters.unencodable += 1
                 self._counters.failed(error)
-                logger.exception("an alert could not be packed", extra=alert.log_fields())
+                with suppress(Exception):  # a handler of the trader's may raise
+                    logger.exception("an alert could not be packed", extra={"kind": type(alert).__name__})
                 continue
+            batch.append((published_us, topic, body))
             if receipt is not None:
                 receipts.append((len(batch) - 1, receipt))
         return batch, receipts
@@ -259,24 +294,22 @@ class Sender:
         if len(entries) == _REPLAY_SLICE and entries[-1].sequence < asked.last:
             daemon.asked.appendleft(Replay(stream=asked.stream, first=entries[-1].sequence + 1, last=asked.last))
 
-    def _beat(self, now: float, *, burst_ended: bool) -> None:
-        if burst_ended:
-            start = max(now, self._last_beat + _SHORTEST_BEAT_SECONDS)
-            self._beats_due = [start + later for later in _BURST_BEATS_SECONDS]
-        interval = self._settings.heartbeat_interval_seconds
-        if not all(daemon.reachable for daemon in self.daemons):
-            interval = min(interval, _SHORTEST_BEAT_SECONDS)
-        if now < self._last_beat + interval and not (self._beats_due and now >= self._beats_due[0]):
+    def _beat(self, now: float) -> None:
+        if self._beats.round_due(now):
+            daemons = self.daemons
+        elif self._beats.try_due(now):
+            daemons = [daemon for daemon in self.daemons if not daemon.reachable]
+        else:
             return
-        self._beats_due = [due for due in self._beats_due if due > now]
-        self._last_beat = now
-        for daemon in self.daemons:
+        held = self._outboxes.held()
+        for daemon in daemons:
             for outbox in self._outboxes:
-                daemon.send(self._heartbeat(outbox, daemon))
+                if not daemon.send(self._heartbeat(outbox, daemon, held)):
+                    break  # it is away, and there may be hundreds of streams
                 if outbox.goodbye is not None and outbox is not self._outboxes.own:
                     daemon.send(_goodbye(outbox, outbox.goodbye))
 
-    def _heartbeat(self, outbox: Outbox, daemon: Daemon) -> Heartbeat:
+    def _heartbeat(self, outbox: Outbox, daemon: Daemon, held: int) -> Heartbeat:
         progress = self._progress if outbox.own else None
         return Heartbeat(
             stream=outbox.stream,
@@ -286,7 +319,7 @@ class Sender:
             first_unacknowledged=outbox.first_unacknowledged(daemon.store_id),
             last=outbox.last,
             clock_us=self._clock.now_us(),
-            journal_alerts=self._outboxes.held(),
+            journal_alerts=held,
             refused=self._counters.refused,
             volatile=self._outboxes.volatile,
             progressed_us=progress.at_us if progress else None,
@@ -297,7 +330,7 @@ class Sender:
 
     def _receive(self) -> None:
         for daemon in self.daemons:
-            while True:
+            for _ in range(_RECEIVE_SLICE):
                 try:
                     message = daemon.receive()
                 except WireError as error:
@@ -321,12 +354,11 @@ class Sender:
         if outbox is None or daemon.store_id is None:
             return
         self._outboxes.acknowledge(outbox, daemon.store_id, ack.up_to, goodbye_heard=ack.goodbye)
-        if outbox is not self._outboxes.own:
-            return
-        if ack.goodbye and ack.up_to >= outbox.last:
+        if outbox is self._outboxes.own and ack.goodbye and ack.up_to >= outbox.last:
             daemon.settled = True
-        while self._receipts and self._receipts[0][0] <= ack.up_to:
-            self._receipts.popleft()[1].confirm()
+        waiting = self._receipts.get(ack.stream)
+        while waiting and waiting[0][0] <= ack.up_to:
+            waiting.popleft()[1].confirm()
 
     # --- the end --------------------------------------------------------------------------------------------
 

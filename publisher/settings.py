@@ -77,8 +77,7 @@ class PublisherSettings(BaseModel):
     journal: Path | None = Field(
         default=None,
         validation_alias="ALERTBUS_JOURNAL",
-        description="The folder of journals, shared by any number of publishers; by default in the platform's state "
-        "folder.",
+        description="The folder of journals, shared by any number of publishers.",
     )
     journal_sync: Literal["normal", "full"] = Field(
         default="normal",

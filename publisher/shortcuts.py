@@ -129,6 +129,12 @@ class Shortcuts(ABC):
         return attach(self, db_manager)
 
 
+def closing_reason(error: BaseException | None) -> str:
+    """Say why a `with` block ended; leaving it by `sys.exit(0)` or with a generator is no failure."""
+    clean = error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
+    return "closed" if clean else f"exception: {type(error).__name__}"
+
+
 def _with_optional(
     fields: dict[str, Any], extra: Mapping[str, Any] | None, occurred_at: datetime | None
 ) -> dict[str, Any]:

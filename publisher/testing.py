@@ -7,7 +7,8 @@ from typing import Self
 
 from bus.alerts import Alert
 from publisher.errors import PublisherClosed
-from publisher.shortcuts import Shortcuts
+from publisher.publisher import PublisherStats
+from publisher.shortcuts import Shortcuts, closing_reason
 
 
 class RecordingPublisher(Shortcuts):
@@ -55,6 +56,28 @@ class RecordingPublisher(Shortcuts):
         self._check_open()
         return True
 
+    def stats(self) -> PublisherStats:
+        """Return what a publisher that sent all of it at once would say."""
+        published = len(self.alerts)
+        stored = published if self._stored else 0
+        return PublisherStats(
+            refused=len(self.refused),
+            queued=0,
+            journaled=published,
+            sent=published,
+            acknowledged=stored,
+            replayed=0,
+            unencodable=0,
+            dropped=0,
+            journal_alerts=published - stored,
+            volatile=False,
+            attach_failures=len(self.attach_errors),
+            errors=len(self.attach_errors),
+            last_error=None,
+            running=self.close_reason is None,
+            daemons=(),
+        )
+
     def close(self, timeout: float = 2.0, *, reason: str = "closed") -> bool:  # noqa: ARG002 - as above
         """Keep the reason; publishing raises PublisherClosed from now on."""
         self.close_reason = self.close_reason or reason
@@ -72,7 +95,7 @@ class RecordingPublisher(Shortcuts):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close with the reason that `Publisher` would give."""
-        self.close(reason="closed" if kind is None else f"exception: {kind.__name__}")
+        self.close(reason=closing_reason(error))
 
     def _check_open(self) -> None:
         if self.close_reason is not None:

@@ -24,6 +24,7 @@ class VolatileOutbox:
         self.own = True
         self.last = 0
         self.goodbye: str | None = None
+        self.goodbye_heard = False
         self._entries: deque[Entry] = deque(maxlen=limit)
         self._acknowledged: dict[str, int] = {}
 

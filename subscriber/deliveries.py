@@ -89,6 +89,15 @@ class MessageLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `messages` in any `seconds`, of which `burst` may go at once."""
+
+    messages: float
+    seconds: float
+    burst: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What one request tells one target."""
 

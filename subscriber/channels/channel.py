@@ -8,19 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from subscriber.deliveries import Message, MessageLimits, Outcome
+from subscriber.deliveries import Limit, Message, MessageLimits, Outcome
+
+__all__ = [
+    "DEFAULT_DEADLINE_SECONDS",
+    "AppriseConfig",
+    "Channel",
+    "ChannelConfig",
+    "Limit",
+    "MetaConfig",
+    "TelegramConfig",
+    "TwilioConfig",
+]
 
 #: Seconds of wall clock that one send may take, everything included; a lease is longer than this.
 DEFAULT_DEADLINE_SECONDS: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `messages` in any `seconds`, of which `burst` may go at once."""
-
-    messages: float
-    seconds: float
-    burst: int = 1
 
 
 @dataclass(frozen=True, slots=True)

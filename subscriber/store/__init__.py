@@ -1,1 +1,16 @@
-"""What is kept: every SQL statement of the daemon."""
+"""What is kept: every SQL statement of the daemon is in this folder."""
+
+from subscriber.store.accepting import Accepted, Incoming
+from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
+from subscriber.store.store import Store
+from subscriber.store.streams import StreamPosition, StreamState
+
+__all__ = [
+    "DEFAULT_BUSY_TIMEOUT_SECONDS",
+    "Accepted",
+    "Database",
+    "Incoming",
+    "Store",
+    "StreamPosition",
+    "StreamState",
+]

@@ -1,0 +1,222 @@
+"""`alertbus-subscriber`: runs the daemon and asks it things. The only place that reads the environment here.
+
+Exit codes: 0 done, 2 the configuration has to be changed, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+import typer
+
+from bus.alerts import Severity, SystemEvent
+from bus.errors import AlertBusError, ConfigurationError
+from subscriber.channels.building import build_channel
+from subscriber.channels.channel import Channel
+from subscriber.client import DaemonClient
+from subscriber.console import Printer
+from subscriber.deliveries import DeliveryState
+from subscriber.logs import configure_logging, log_uncaught
+from subscriber.policy.rendering import render
+from subscriber.settings import SubscriberSettings, channel_configs, effective, secret_values
+from subscriber.status import ChannelView, status_of
+from subscriber.store.store import Store
+from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, TEST_EVENT
+
+EXIT_FAILED: Final = 1
+EXIT_CONFIGURATION: Final = 2
+#: What the name of a channel may be to mean every channel.
+ALL: Final = "all"
+
+app = typer.Typer(
+    name="alertbus-subscriber",
+    help="Stores trading alerts durably and delivers them to WhatsApp, Telegram and any other Apprise service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, and so secrets
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@contextmanager
+def _faults_told(printer: Printer) -> Generator[None]:
+    """Turn our errors into sentences on standard error, and into the exit code that the contract names."""
+    try:
+        yield
+    except ConfigurationError as error:
+        for problem in error.problems:
+            printer.fault(problem)
+        raise typer.Exit(EXIT_CONFIGURATION) from None
+    except AlertBusError as error:
+        printer.fault(str(error))
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _settings() -> SubscriberSettings:
+    """Read the settings and have logs redacted from here on."""
+    settings = SubscriberSettings.from_environment(os.environ)
+    configure_logging(settings.general.log_level, settings.general.log_format, secret_values(settings))
+    log_uncaught()
+    return settings
+
+
+def _client(settings: SubscriberSettings) -> DaemonClient:
+    token = settings.http.api_token
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
+    return DaemonClient(host, settings.http.port, None if token is None else token.get_secret_value())
+
+
+def _store(settings: SubscriberSettings) -> Store:
+    return Store(settings.store.database_url.get_secret_value())
+
+
+@app.command()
+def run(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but send, and show what would be sent.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.01, max=60.0, metavar="SECONDS", help="How often the queue is looked at when idle.")
+    ] = 1.0,
+    require_channels: Annotated[
+        bool, typer.Option("--require-channels", help="Refuse to start without a channel, as service units should.")
+    ] = False,
+) -> None:
+    """Run the daemon until it is stopped; without credentials it starts as a dry run and says so."""
+    printer = Printer()
+    with _faults_told(printer):
+        settings = _settings()
+        from subscriber.service import RunOptions, Service  # noqa: PLC0415 - the other commands need no HTTP server
+
+        options = RunOptions(dry_run=dry_run, require_channels=require_channels, interval_seconds=interval)
+        Service(settings, options, say=printer.say).run()
+
+
+@app.command()
+def check(
+    *,
+    online: Annotated[bool, typer.Option("--online", help="Ask the providers too; nothing is sent.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell every fault of the configuration by name, or the settings that hold; exit 2 when there is a fault."""
+    printer = Printer(as_json=as_json)
+    with _faults_told(printer):
+        settings = _settings()
+        from subscriber.service import RunOptions, Service  # noqa: PLC0415
+
+        Service(settings, RunOptions(), say=printer.say)  # channels and routes are checked by building them
+        configs = channel_configs(settings)
+        if not online:
+            printer.settings(effective(settings))
+            names = ", ".join(config.name for config in configs) or "none: the daemon would start as a dry run"
+            printer.say(f"The configuration is well. Channels: {names}.")
+            return
+        if not configs:
+            raise ConfigurationError("No channel has credentials, so there is nobody to ask; see .env.example.")
+        channels = [build_channel(config) for config in configs]
+        answers = [(channel, channel.probe()) for channel in channels]
+        printer.probes(
+            (channel.name, channel.provider, outcome.accepted, outcome.detail or outcome.reason.value)
+            for channel, outcome in answers
+        )
+        if not all(outcome.accepted for _, outcome in answers):
+            raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Show channels and publishers: of the running daemon, or without one what its database says."""
+    printer = Printer(as_json=as_json)
+    with _faults_told(printer):
+        settings = _settings()
+        answer = _client(settings).get("/status")
+        if answer is None:
+            with _store(settings) as store:
+                answer = _stored_status(settings, store)
+        printer.status(answer)
+
+
+def _stored_status(settings: SubscriberSettings, store: Store) -> dict[str, Any]:
+    configs = channel_configs(settings)
+    names = [config.name for config in configs] or sorted(store.channel_counts())
+    return status_of(
+        store,
+        [ChannelView(name, "", enabled=True, up=None) for name in names],
+        dry_run=not configs,
+        database=settings.store.shown_database_url,
+    )
+
+
+@app.command("test")
+def test_channel(
+    channel: Annotated[str, typer.Argument(help=f"A channel's name, or {ALL}.")],
+    text: Annotated[str, typer.Option(help="What the message says.")] = DEFAULT_TEXT,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Send a test alert: through the running daemon's queue, or without one straight to the provider."""
+    printer = Printer(as_json=as_json)
+    with _faults_told(printer):
+        settings = _settings()
+        body = {"text": text} | ({} if channel == ALL else {"channel": channel})
+        result = _client(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
+        if result is None:
+            result = _sent_directly(settings, channel, text)
+        printer.trial(result)
+        if not all(entry["accepted"] or entry["why"] == "dry_run" for entry in result["channels"]):
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _sent_directly(settings: SubscriberSettings, name: str, text: str) -> dict[str, Any]:
+    configs = channel_configs(settings)
+    chosen = [config for config in configs if name in {ALL, config.name}]
+    if not chosen:
+        known = ", ".join(config.name for config in configs) or "none has credentials"
+        raise ConfigurationError(f"There is no channel {name!r}, and no daemon runs; channels: {known}.")
+    return {"channels": [_sent(build_channel(config), settings, text) for config in chosen]}
+
+
+def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str, Any]:
+    event = SystemEvent(source="alertbus", event_type=TEST_EVENT, severity=Severity.INFO, description=text)
+    outcome = channel.send(render(event, channel.message_limits, ZoneInfo(settings.general.timezone)))
+    channel.close()
+    return {
+        "channel": channel.name,
+        "state": DeliveryState.ACCEPTED.value if outcome.accepted else DeliveryState.PENDING.value,
+        "accepted": outcome.accepted,
+        "why": None,
+        "outcome": outcome.reason.value,
+        "detail": outcome.detail,
+        "seconds": None,
+        "waiting_for": None,
+    }
+
+
+@app.command()
+def history(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many alerts at most.")] = 20,
+    channel: Annotated[str | None, typer.Option(help="Only alerts that were planned for this channel.")] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only alerts with a delivery in this state.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List alerts and what became of them, the newest first; from the database, whether a daemon runs or not."""
+    printer = Printer(as_json=as_json)
+    with _faults_told(printer), _store(_settings()) as store:
+        printer.history(store.history(limit, None, channel, None if state is None else state.value))
+
+
+def main() -> None:
+    """Run a command and exit with its code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Builds the parts of a daemon from its settings and the store; opens nothing. `service` owns their lifetimes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from bus.alerts import Alert, Severity
+from bus.clock import Clock
+from subscriber.channels.building import build_channel
+from subscriber.channels.channel import ChannelConfig
+from subscriber.deliveries import PlannedDelivery
+from subscriber.delivery.desk import ChannelDesk
+from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
+from subscriber.intake.announcing import Announcer
+from subscriber.intake.correspondence import Correspondence
+from subscriber.intake.ingest import Ingest
+from subscriber.intake.notices import Notices
+from subscriber.monitoring.metrics import Metrics
+from subscriber.policy.retry import RetryPolicy
+from subscriber.policy.routing import RouteTable
+from subscriber.settings import SubscriberSettings
+from subscriber.store.store import Store
+
+
+class Assembly:
+    """Every part of one daemon, wired together."""
+
+    def __init__(
+        self,
+        settings: SubscriberSettings,
+        configs: Sequence[ChannelConfig],
+        routes: RouteTable,
+        store: Store,
+        *,
+        clock: Clock,
+        rng: Random,
+        dry_run: bool,
+        interval_seconds: float,
+        show_rehearsal: ShowRehearsal,
+    ) -> None:
+        """Build the parts for an open store.
+
+        Raises:
+            ConfigurationError: A channel can't be built.
+        """
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.dry_run = dry_run
+        self.metrics = Metrics()
+        self.metrics.dry_run(on=dry_run)
+        self._routes = routes
+        self.desks = {config.name: self._desk(config) for config in configs}
+        self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
+        notices = Notices(self.announcer, self.metrics, clock, store.store_id)
+        self.correspondence = Correspondence(
+            store=store,
+            notices=notices,
+            metrics=self.metrics,
+            clock=clock,
+            publisher_timeout_seconds=settings.bus.publisher_timeout_seconds,
+        )
+        self.ingest = Ingest(
+            data_endpoints=settings.bus.data_endpoints,
+            control_endpoints=settings.bus.control_endpoints,
+            store=store,
+            planner=self.plan,
+            waker=self.wake,
+            correspondence=self.correspondence,
+            notices=notices,
+            metrics=self.metrics,
+            clock=clock,
+        )
+        worker_settings = _worker_settings(settings, interval_seconds, dry_run=dry_run)
+        self.workers = [
+            DeliveryWorker(
+                f"{_holder(settings)}/{desk.name}/{number}",
+                desk,
+                store=store,
+                metrics=self.metrics,
+                clock=clock,
+                rng=rng,
+                settings=worker_settings,
+                announce=self.announcer.announce,
+                show_rehearsal=show_rehearsal,
+            )
+            for desk in self.desks.values()
+            for number in range(desk.channel.concurrency)
+        ]
+
+    def plan(self, alert: Alert) -> tuple[PlannedDelivery, ...]:
+        """Say where an alert goes now."""
+        now_us = self.clock.now_us()
+        return self._routes.plan(alert, now_us, enabled=self.enabled(), dry_run=self.dry_run).deliveries
+
+    def enabled(self) -> frozenset[str]:
+        """Return the channels that are switched on."""
+        return frozenset(name for name, desk in self.desks.items() if desk.enabled)
+
+    def wake(self, channels: Iterable[str]) -> None:
+        """Tell the workers of some channels that there is something to do."""
+        for name in channels:
+            if name in self.desks:
+                self.desks[name].wake.set()
+
+    def measure(self) -> None:
+        """Set the gauges that count what waits.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        counts = self.store.open_counts()
+        for name, desk in self.desks.items():
+            self.metrics.queue(name, counts.get(name, 0), self.store.queue_oldest_us(name))
+            self.metrics.channel_up(name, up=desk.up)
+
+    def close(self) -> None:
+        """Close the channels' connections."""
+        for desk in self.desks.values():
+            desk.channel.close()
+
+    def _desk(self, config: ChannelConfig) -> ChannelDesk:
+        self.metrics.add_channel(config.name, enabled=True)
+        return ChannelDesk(build_channel(config, rehearsal=self.dry_run), self.clock)
+
+
+def _worker_settings(settings: SubscriberSettings, interval_seconds: float, *, dry_run: bool) -> WorkerSettings:
+    delivery = settings.delivery
+    age = delivery.max_age_seconds
+    return WorkerSettings(
+        zone=settings.general.zone,
+        policy=RetryPolicy(
+            backoff_base_seconds=delivery.backoff_base_seconds,
+            backoff_cap_seconds=delivery.backoff_cap_seconds,
+            max_age_seconds={Severity.INFO: age, Severity.WARNING: age, Severity.CRITICAL: None},
+        ),
+        lease_seconds=delivery.lease_seconds,
+        interval_seconds=interval_seconds,
+        dry_run=dry_run,
+    )
+
+
+def _holder(settings: SubscriberSettings) -> str:
+    """Return a name that one living daemon can have, for it holds the port: leases under it are a dead self's."""
+    return f"{socket.gethostname()}/{settings.bus.control_endpoints[0]}"

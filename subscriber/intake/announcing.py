@@ -1,0 +1,93 @@
+"""The daemon's own alerts: stored and routed like everybody's, without a stream and without the bus.
+
+Called from any thread. What the database can't take at the moment is kept and tried again by `retry`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+from uuid import UUID
+
+from bus.alerts import Alert, SystemEvent
+from bus.clock import Clock
+from bus.topics import topic_of
+from bus.wire import encode_alert
+from subscriber.deliveries import PlannedDelivery
+from subscriber.errors import StoreError
+from subscriber.monitoring.metrics import Metrics
+from subscriber.store.accepting import Incoming
+from subscriber.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+Planner = Callable[[Alert], tuple[PlannedDelivery, ...]]
+Waker = Callable[[Iterable[str]], None]
+
+#: Events that wait for the database; each is told once, so few are ever here.
+_MOST_WAITING: Final = 1000
+
+
+class Announcer:
+    """Tells people what the daemon itself has to say."""
+
+    def __init__(self, store: Store, planner: Planner, waker: Waker, metrics: Metrics, clock: Clock) -> None:
+        """Store what is needed."""
+        self._store = store
+        self._planner = planner
+        self._waker = waker
+        self._metrics = metrics
+        self._clock = clock
+        self._waiting: dict[UUID, Incoming] = {}
+        self._lock = threading.Lock()
+
+    def announce(self, event: SystemEvent, planned: tuple[PlannedDelivery, ...] | None = None) -> bool:
+        """Store an event and plan its deliveries; one with the same id is told once.
+
+        Args:
+            event: What happened; `bus.alerts.SystemEvent` with an id from `system_event_id`, so repeats are known.
+            planned: Where it goes; by the routes when left out.
+
+        Returns:
+            Whether it is stored; otherwise `retry` stores it later.
+        """
+        deliveries = self._planner(event) if planned is None else planned
+        incoming = Incoming(
+            alert=event,
+            body=encode_alert(event),
+            topic=topic_of(event),
+            stream=None,
+            sequence=None,
+            published_us=self._clock.now_us(),
+            planned=deliveries,
+            not_routed=not deliveries,
+        )
+        with self._lock:
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.setdefault(event.id, incoming)
+        return self.retry()
+
+    def retry(self) -> bool:
+        """Store what could not be stored before; True when nothing waits any more."""
+        with self._lock:
+            waiting = list(self._waiting.values())
+        if not waiting:
+            return True
+        try:
+            accepted = self._store.accept(waiting)
+        except StoreError:
+            self._metrics.store_error()
+            logger.exception("the daemon's own alerts wait for the database")
+            return False
+        with self._lock:
+            for incoming in waiting:
+                self._waiting.pop(incoming.alert.id, None)
+        new = set(accepted.inserted)
+        for incoming in waiting:
+            if incoming.alert.id in new:
+                for delivery in incoming.planned:
+                    self._metrics.entered(delivery.channel, delivery.state)
+        self._waker(accepted.deliveries)
+        return True

@@ -1,0 +1,264 @@
+"""Takes alerts from the bus: decode -> position -> plan -> store -> acknowledge, or ask for a replay.
+
+One thread owns both sockets. It drains what has arrived, stores it in one transaction, and only then acknowledges.
+While the database is away it holds its batch and acknowledges nothing; what ZeroMQ drops meanwhile is found missing by
+its number and replayed. House rule: nothing that arrives can end this thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+import zmq
+
+from bus.clock import Clock
+from bus.errors import AlertBusError, UndecodableFrames, UnsupportedVersion
+from bus.sockets import open_daemon_control, open_daemon_data
+from bus.topics import topic_of, two_levels
+from bus.wire import VERSION, Envelope, Goodbye, Heartbeat, Replayed, decode_control, decode_frames
+from subscriber.errors import StoreError
+from subscriber.intake.announcing import Planner, Waker
+from subscriber.intake.correspondence import Correspondence
+from subscriber.intake.notices import Notices
+from subscriber.intake.sequences import Observation
+from subscriber.intake.streams import OfferedStream
+from subscriber.monitoring.metrics import Metrics
+from subscriber.store.accepting import Accepted, Incoming
+from subscriber.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+_POLL_MILLISECONDS: Final = 100
+#: Messages taken from one socket before the batch is stored: large enough for the database, small for memory.
+_BATCH_MESSAGES: Final = 2_000
+_STORE_BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+Note = tuple[bytes, Heartbeat | Goodbye]
+
+
+class Ingest:
+    """The ingest thread."""
+
+    def __init__(
+        self,
+        *,
+        data_endpoints: Sequence[str],
+        control_endpoints: Sequence[str],
+        store: Store,
+        planner: Planner,
+        waker: Waker,
+        correspondence: Correspondence,
+        notices: Notices,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        """Store what is needed; `start` opens the sockets."""
+        self._data_endpoints = data_endpoints
+        self._control_endpoints = control_endpoints
+        self._store = store
+        self._planner = planner
+        self._waker = waker
+        self._correspondence = correspondence
+        self._notices = notices
+        self._metrics = metrics
+        self._clock = clock
+        self._batch: list[Incoming] = []
+        self._touched: dict[bytes, OfferedStream] = {}
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._failure: AlertBusError | None = None
+        self._data: zmq.Socket[bytes]
+        self._control: zmq.Socket[bytes]
+        #: Monotonic seconds of the last turn; it stands still while the database is away, and readiness says so.
+        self.last_turn = clock.monotonic()
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    def start(self, timeout: float = 10.0) -> None:
+        """Bind the sockets and start taking alerts.
+
+        Raises:
+            ConfigurationError: An endpoint is taken or not valid.
+            AlertBusError: The thread was not ready within `timeout` seconds.
+        """
+        self._thread.start()
+        if not self._ready.wait(timeout):
+            raise AlertBusError(f"The bus was not bound within {timeout:g} s.")
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self, timeout: float) -> None:
+        """Take nothing more; what was not stored stays with its publishers."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    # --- the thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._data = open_daemon_data(context, self._data_endpoints)
+            self._control = open_daemon_control(context, self._control_endpoints)
+            self._correspondence.open(self._control)
+            self._ready.set()
+            self._serve()
+        except AlertBusError as error:
+            self._failure = error
+        finally:
+            context.destroy(linger=0)
+            self._ready.set()
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._data, zmq.POLLIN)
+        poller.register(self._control, zmq.POLLIN)
+        while not self._stopping.is_set():
+            try:
+                self._turn(dict(poller.poll(_POLL_MILLISECONDS)))
+            except StoreError as error:
+                self._recover(str(error))
+            except Exception:  # a bug of ours
+                logger.exception("a batch from the bus was dropped; its publishers are asked for it again")
+                self._recover("an unexpected error")
+
+    def _recover(self, why: str) -> None:
+        """Read every position again: those in memory may be ahead of the store now."""
+        self._metrics.store_error()
+        self._notices.warn("store", f"What came from the bus was not stored, and is asked for again: {why}")
+        self._correspondence.forget()
+        self._stopping.wait(_STORE_BACKOFF_SECONDS[0])
+
+    def _turn(self, events: dict[zmq.Socket[bytes], int]) -> None:
+        self._batch, self._touched = [], {}
+        if self._data in events:
+            for frames in _drained(self._data):
+                self._take(frames, asked_for=False)
+        notes: list[Note] = []
+        if self._control in events:
+            for identity, *frames in _drained(self._control):
+                self._take_control(identity, frames, notes)
+        if self._batch:
+            self._commit()
+        for identity, message in notes:  # after the data of the same turn, which they may have overtaken
+            self._correspondence.hear(identity, message)
+        for known in self._touched.values():
+            self._correspondence.data_came(known)
+        self._correspondence.watch()
+        self.last_turn = self._clock.monotonic()
+
+    # --- data -----------------------------------------------------------------------------------------------
+
+    def _take(self, frames: Sequence[bytes], *, asked_for: bool) -> None:
+        try:
+            envelope = decode_frames(frames)
+        except UnsupportedVersion as error:
+            self._notices.invalid("version", str(error))
+            return
+        except UndecodableFrames as error:
+            self._notices.invalid(error.reason, str(error))
+            if asked_for and error.header is not None:  # the journal's own copy can't be read either: settle it
+                known = self._correspondence.known(error.header.stream)
+                self._correspondence.lose(known, (error.header.sequence, error.header.sequence), "undecodable")
+                self._touched[known.stream] = known
+            return  # otherwise it may have been damaged on the way; its number is missing and is asked for
+        if envelope.topic != topic_of(envelope.alert):
+            self._notices.invalid("topic", "A topic said something else than its alert; the alert was believed.")
+        known = self._correspondence.known(envelope.header.stream)
+        self._touched[known.stream] = known
+        if known.position.observe(envelope.header.sequence) is Observation.DUPLICATE:
+            self._metrics.duplicate()  # it goes to the store all the same: the number may hold another alert
+        elif asked_for:
+            self._metrics.replayed()
+        self._batch.append(self._incoming(envelope))
+
+    def _incoming(self, envelope: Envelope) -> Incoming:
+        planned = self._planner(envelope.alert)
+        return Incoming(
+            alert=envelope.alert,
+            body=envelope.body,
+            topic=envelope.topic,
+            stream=envelope.header.stream,
+            sequence=envelope.header.sequence,
+            published_us=envelope.header.published_us,
+            planned=planned,
+            not_routed=not planned,
+        )
+
+    def _commit(self) -> None:
+        """Store the batch, however long the database takes to come back; nothing is acknowledged before."""
+        positions = {
+            stream: known.position.contiguous
+            for stream, known in self._touched.items()
+            if known.position.contiguous is not None
+        }
+        attempt = 0
+        while True:
+            try:
+                accepted = self._store.accept(self._batch, positions)
+                break
+            except StoreError as error:
+                self._metrics.store_error()
+                self._notices.warn("store", f"Alerts wait in memory, and their publishers keep them: {error}")
+                if self._stopping.wait(_STORE_BACKOFF_SECONDS[min(attempt, len(_STORE_BACKOFF_SECONDS) - 1)]):
+                    raise
+                attempt += 1
+        self._stored(accepted)
+
+    def _stored(self, accepted: Accepted) -> None:
+        new = set(accepted.inserted)
+        for incoming in self._batch:
+            if incoming.alert.id in new:
+                self._metrics.received((two_levels(incoming.topic),))
+                for delivery in incoming.planned:
+                    self._metrics.entered(delivery.channel, delivery.state)
+        for stream, sequence in accepted.collisions:
+            self._notices.tell(
+                "SEQUENCE_COLLISION",
+                f"Number {sequence} of the stream {stream.hex()} holds two different alerts; both are kept. Was a "
+                "journal copied while its publisher ran?",
+                stream.hex(),
+                str(sequence),
+            )
+        self._waker(accepted.deliveries)
+
+    # --- control --------------------------------------------------------------------------------------------
+
+    def _take_control(self, identity: bytes, frames: Sequence[bytes], notes: list[Note]) -> None:
+        if not frames:
+            self._notices.invalid("frame_count", "A control message had no frames.")
+            return
+        try:
+            message = decode_control(frames[0])
+        except UnsupportedVersion as error:
+            self._notices.invalid("version", str(error))
+            self._notices.tell(
+                "UNSUPPORTED_VERSION",
+                f"A publisher speaks version {error.version} of the bus, this daemon speaks {VERSION}: upgrade the "
+                "older side. Its alerts wait in its journal.",
+                str(error.version),
+            )
+            return
+        except UndecodableFrames as error:
+            self._notices.invalid(error.reason, str(error))
+            return
+        match message:
+            case Replayed():
+                self._take(frames[1:], asked_for=True)
+            case Heartbeat() | Goodbye() if len(frames) == 1:
+                notes.append((identity, message))
+            case _:
+                self._notices.invalid("control", "A publisher sent a message that only daemons send.")
+
+
+def _drained(socket: zmq.Socket[bytes]) -> list[list[bytes]]:
+    """Take what has arrived, up to a batch."""
+    messages: list[list[bytes]] = []
+    try:
+        while len(messages) < _BATCH_MESSAGES:
+            messages.append(socket.recv_multipart(zmq.DONTWAIT))
+    except zmq.Again:
+        pass
+    return messages

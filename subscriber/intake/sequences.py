@@ -1,0 +1,110 @@
+"""Which numbers of a stream are settled, which came early, and which are missing. Pure.
+
+A number is settled when it is stored, recorded as lost, or noted as a duplicate. An unknown stream has no start until
+a heartbeat says where its first unacknowledged number is: until then everything counts as early and nothing as missing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from enum import Enum
+
+Range = tuple[int, int]
+
+
+class Observation(Enum):
+    """What a number is to its stream."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+
+
+class Position:
+    """Where one stream stands."""
+
+    __slots__ = ("_ahead", "contiguous")
+
+    def __init__(self, contiguous: int | None = None, ahead: Iterable[Range] = ()) -> None:
+        """Begin where the store stands.
+
+        Args:
+            contiguous: Everything up to here is settled; None when the stream's start is not known.
+            ahead: Settled ranges above it, both ends included.
+        """
+        self.contiguous = contiguous
+        self._ahead: list[Range] = []
+        for first, last in ahead:
+            self.settle(first, last)
+
+    @property
+    def highest(self) -> int:
+        """The highest settled number, 0 when there is none."""
+        return self._ahead[-1][1] if self._ahead else self.contiguous or 0
+
+    def observe(self, sequence: int) -> Observation:
+        """Settle one number and say whether it was new."""
+        if self.contiguous is not None:
+            if sequence == self.contiguous + 1 and not self._ahead:
+                self.contiguous = sequence  # nearly every number takes this way
+                return Observation.NEW
+            if sequence <= self.contiguous:
+                return Observation.DUPLICATE
+        if self._is_ahead(sequence):
+            return Observation.DUPLICATE
+        self.settle(sequence, sequence)
+        return Observation.NEW
+
+    def begin(self, first: int) -> None:
+        """Say where an unknown stream starts: everything below `first` was acknowledged to somebody else."""
+        if self.contiguous is None:
+            self.contiguous = first - 1
+            self._absorb()
+
+    def settle(self, first: int, last: int) -> None:
+        """Mark a range as settled; parts that already are do no harm."""
+        merged: list[Range] = []
+        for low, high in self._ahead:
+            if high < first - 1 or low > last + 1:
+                merged.append((low, high))
+            else:
+                first, last = min(first, low), max(last, high)
+        merged.insert(bisect_right(merged, (first, last)), (first, last))
+        self._ahead = merged
+        self._absorb()
+
+    def missing(self, last: int, limit: int) -> list[Range]:
+        """Return the ranges up to `last` that are not settled, lowest first, at most `limit` numbers together."""
+        result: list[Range] = []
+        for first, end in self._gaps(last):
+            if limit <= 0:
+                break
+            result.append((first, min(end, first + limit - 1)))
+            limit -= result[-1][1] - first + 1
+        return result
+
+    def has_gap(self) -> bool:
+        """Whether a number below the highest is missing."""
+        return self.contiguous is not None and bool(self._ahead)
+
+    def _gaps(self, last: int) -> Iterator[Range]:
+        if self.contiguous is None:
+            return
+        first = self.contiguous + 1
+        for low, high in self._ahead:
+            if first > last:
+                return
+            yield first, min(low - 1, last)
+            first = high + 1
+        if first <= last:
+            yield first, last
+
+    def _is_ahead(self, sequence: int) -> bool:
+        index = bisect_right(self._ahead, (sequence, 2**63)) - 1
+        return index >= 0 and self._ahead[index][0] <= sequence <= self._ahead[index][1]
+
+    def _absorb(self) -> None:
+        if self.contiguous is None:
+            return
+        while self._ahead and self._ahead[0][0] <= self.contiguous + 1:
+            self.contiguous = max(self.contiguous, self._ahead.pop(0)[1])

@@ -1,0 +1,66 @@
+"""What the daemon knows of one publisher's stream: its position, who offers it, and what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bus.wire import Heartbeat
+from subscriber.intake.sequences import Position, Range
+
+#: Numbers asked for at a time: the next ones when these came, so that a long backlog floods neither side's memory.
+REPLAY_WINDOW: Final = 2_000
+#: Ranges in one window; what is more broken than this is asked for in several turns.
+_MOST_RANGES: Final = 50
+
+
+@dataclass(slots=True)
+class OfferedStream:
+    """A stream and its publisher. Used by the ingest thread alone."""
+
+    stream: bytes
+    position: Position
+    identity: bytes | None = None  #: the ROUTER's name for the connection that offers it
+    heartbeat: Heartbeat | None = None
+    heard_at: float = 0.0  #: monotonic seconds of the last heartbeat or goodbye
+    noted_at: float = float("-inf")  #: monotonic seconds when the store last heard of it
+    goodbye: str | None = None
+    asked_to: int = 0  #: the end of the window that was asked for; 0 when none is open
+    target: int = 0  #: up to where numbers are to be had, in several windows
+    _contiguous_then: int | None = None
+    _highest_then: int = -1
+
+    def noticed(self, last: int) -> int:
+        """Take a heartbeat's or goodbye's word for the last number; return up to where to ask, or 0.
+
+        A hole is asked for again when nothing below it came since the last time; a tail, which control messages
+        announce before the data connection delivers it, when that stream made no progress at all since then.
+        """
+        contiguous, highest = self.position.contiguous, self.position.highest
+        adopted = self.heartbeat is not None and not self.heartbeat.own
+        stuck = self.position.has_gap() and contiguous == self._contiguous_then
+        tail = last > highest and (highest == self._highest_then or (adopted and not self.asked_to))
+        self._contiguous_then, self._highest_then = contiguous, highest
+        if tail:
+            return last
+        return highest if stuck else 0
+
+    def wanted(self) -> int:
+        """Return up to where to ask now that data came, or 0: the next window, or a new hole."""
+        contiguous = self.position.contiguous
+        if contiguous is None:
+            return 0
+        if self.asked_to:
+            if contiguous < self.asked_to:
+                return 0  # the open window is still coming
+            self.asked_to = 0
+        if contiguous < self.target:
+            return self.target
+        return self.position.highest if self.position.has_gap() else 0
+
+    def window(self, last: int) -> list[Range]:
+        """Open the next window of what is missing up to `last`."""
+        ranges = self.position.missing(last, REPLAY_WINDOW)[:_MOST_RANGES]
+        self.asked_to = ranges[-1][1] if ranges else 0
+        self.target = max(self.target, last)
+        return ranges

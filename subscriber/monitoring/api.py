@@ -1,0 +1,148 @@
+"""The HTTP API: status, test, history, one alert's story, metrics and health, in YoopRL's envelope.
+
+Served by the daemon's main thread; handlers run in uvicorn's thread pool and touch the store and the metrics only.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from subscriber.deliveries import DeliveryState
+from subscriber.errors import StoreError
+from subscriber.monitoring.metrics import Metrics, alertbus_version
+from subscriber.store.store import Store
+
+PREFIX: Final = "/api/monitoring/notifications"
+_MOST_HISTORY: Final = 500
+_TEXT_LIMIT: Final = 1000
+
+
+class TestRequest(BaseModel):
+    """What to test."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str | None = Field(default=None, max_length=64, description="One channel; all of them when left out.")
+    text: str | None = Field(default=None, min_length=1, max_length=_TEXT_LIMIT, description="What the message says.")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """What the API shows and does, given by the service."""
+
+    store: Store
+    metrics: Metrics
+    channels: tuple[str, ...]
+    token: str | None
+    status: Callable[[], dict[str, Any]]
+    send_test: Callable[[tuple[str, ...], str | None], dict[str, Any]]
+    not_ready: Callable[[], list[str]]
+
+
+def build_app(parts: ApiParts) -> FastAPI:
+    """Return the application; every answer but the metrics is `{"status": …, "data" | "error": …}`."""
+    app = FastAPI(title="alertbus", version=alertbus_version(), openapi_url="/openapi.json", docs_url="/docs")
+    _add_error_answers(app)
+    _add_health(app, parts)
+    guard = [Depends(_guard(parts.token))]
+
+    @app.get(f"{PREFIX}/status", dependencies=guard)
+    def status() -> dict[str, Any]:
+        """Say how every channel and publisher stands."""
+        return _success(parts.status())
+
+    @app.post(f"{PREFIX}/test", dependencies=guard)
+    def test(request: TestRequest | None = None) -> dict[str, Any]:
+        """Send a test alert through the real queue, and say what each provider answered."""
+        wanted = request or TestRequest()
+        if wanted.channel is not None and wanted.channel not in parts.channels:
+            known = ", ".join(parts.channels)
+            raise HTTPException(404, f"There is no channel {wanted.channel!r}; there are: {known}.")
+        names = parts.channels if wanted.channel is None else (wanted.channel,)
+        return _success(parts.send_test(names, wanted.text))
+
+    @app.get(f"{PREFIX}/history", dependencies=guard)
+    def history(
+        limit: Annotated[int, Query(ge=1, le=_MOST_HISTORY)] = 50,
+        before: Annotated[
+            int | None, Query(ge=1, description="The number of the last alert of the page before.")
+        ] = None,
+        channel: Annotated[str | None, Query(max_length=64)] = None,
+        state: DeliveryState | None = None,
+    ) -> dict[str, Any]:
+        """List alerts with their deliveries, the newest first."""
+        return _success(parts.store.history(limit, before, channel, None if state is None else state.value))
+
+    @app.get(PREFIX + "/alerts/{alert_id}", dependencies=guard)
+    def alert(alert_id: UUID) -> dict[str, Any]:
+        """Tell one alert's whole story: where it came from, its deliveries and every attempt."""
+        story = parts.store.story(alert_id)
+        if story is None:
+            raise HTTPException(404, f"There is no alert {alert_id}.")
+        return _success(story)
+
+    return app
+
+
+def _add_health(app: FastAPI, parts: ApiParts) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    def metrics(request: Request) -> Response:
+        content, content_type = parts.metrics.exposition(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": content_type})
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, Any]:
+        """Say that the process answers; asks nobody else."""
+        return _success({"version": alertbus_version()})
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Say whether alerts are taken, stored and delivered: 503 with the reasons when not."""
+        reasons = parts.not_ready()
+        if reasons:
+            return JSONResponse({"status": "error", "error": " ".join(reasons)}, 503)
+        return JSONResponse(_success({"ready": True}))
+
+
+def _guard(token: str | None) -> Callable[[Request], None]:
+    """Return the check of the bearer token; without a token the daemon listens on loopback only."""
+
+    def check(request: Request) -> None:
+        if token is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secrets.compare_digest(given.encode(), token.encode()):
+            raise HTTPException(
+                401, "Give the token of ALERTBUS_API_TOKEN as a bearer token.", {"WWW-Authenticate": "Bearer"}
+            )
+
+    return check
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(_request: Request, error: StarletteHTTPException) -> JSONResponse:
+        return JSONResponse({"status": "error", "error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
+        return JSONResponse({"status": "error", "error": f"The request can't be used: {faults}."}, 422)
+
+    @app.exception_handler(StoreError)
+    async def store_away(_request: Request, error: StoreError) -> JSONResponse:
+        return JSONResponse({"status": "error", "error": str(error)}, 503)
+
+
+def _success(data: Any) -> dict[str, Any]:
+    return {"status": "success", "data": data}

@@ -1,0 +1,192 @@
+"""The daemon's metrics, on a registry of their own; every label value that is known exists from the start.
+
+Names are part of the outer contract (docs/design.md). A rate over a counter that appears with its first failure would
+start from nothing, so `add_channel` creates a channel's children before anything happens to it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from bus.alerts import Severity
+from bus.topics import KNOWN_LEVELS, OTHER_LEVELS
+from bus.wire import INVALID_REASONS
+from subscriber.deliveries import DeliveryState, Reason
+
+#: Seconds; the bounds that people are promised (a few seconds) lie on edges.
+END_TO_END_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+ATTEMPT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+#: Sources that get labels of their own; what comes after shares one, so that nobody can fill the memory with names.
+MOST_SOURCES: Final = 100
+OTHER_SOURCE: Final = "other"
+
+
+def alertbus_version() -> str:
+    """Return the installed version, or `unknown` in a tree that was never installed."""
+    try:
+        return version("alertbus")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Metrics:
+    """What is counted and measured. Methods are called from any thread."""
+
+    def __init__(self) -> None:
+        """Create every metric and the children whose labels are known."""
+        disable_created_metrics()  # a `_created` series for each child would double the scrape and says little
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._counters()
+        self._gauges()
+        self._attempt_seconds = Histogram(
+            "alertbus_attempt_seconds", "Duration of one request to a provider.", ["channel"],
+            buckets=ATTEMPT_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self._end_to_end = Histogram(
+            "alertbus_end_to_end_seconds", "From publish() in the trading process to the provider's acceptance.",
+            ["channel", "severity"], buckets=END_TO_END_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self._sources: set[str] = set()
+
+    def _counters(self) -> None:
+        self._attempts = self._counter("attempts", "Attempts to deliver, by how they ended.", "channel", "outcome")
+        self._deliveries = self._counter("deliveries", "Deliveries that entered a state.", "channel", "state")
+        self._received = self._counter("alerts_received", "Alerts stored, by the first two levels.", "topic")
+        self._duplicate = self._counter("alerts_duplicate", "Alerts that were already stored.")
+        self._replayed = self._counter("alerts_replayed", "Alerts that a publisher sent again because we asked.")
+        self._lost = self._counter("alerts_lost", "Alerts that no publisher holds any more.")
+        self._invalid = self._counter(
+            "messages_invalid", "Messages from the bus that were not as they must be.", "reason"
+        )
+        self._store_errors = self._counter("store_errors", "Times that the database could not be used.")
+        for topic in (*KNOWN_LEVELS, OTHER_LEVELS):
+            self._received.labels(topic)
+        for reason in INVALID_REASONS:
+            self._invalid.labels(reason)
+
+    def _gauges(self) -> None:
+        self._queue = self._gauge("queue_deliveries", "Deliveries that wait to be sent.", "channel")
+        self._oldest = self._gauge(
+            "queue_oldest_timestamp_seconds",
+            "When the oldest waiting delivery was published; 0 when none waits.",
+            "channel",
+        )
+        self._up = self._gauge("channel_up", "1 when the last attempts went well, 0 in Error.", "channel")
+        self._enabled = self._gauge("channel_enabled", "1 when the channel is switched on.", "channel")
+        self._publisher_up = self._gauge("publisher_up", "1 while the publisher's heartbeats arrive.", "source")
+        self._journal = self._gauge("publisher_journal_alerts", "Alerts that the publisher's journal holds.", "source")
+        self._refused = self._gauge(
+            "publisher_refused_alerts", "Alerts that the publisher's full queue refused.", "source"
+        )
+        self._dry_run = self._gauge("dry_run", "1 when nothing is really sent.")
+        self._build = self._gauge("build_info", "1; the labels say what runs.", "version", "python")
+        self._build.labels(alertbus_version(), platform.python_version()).set(1)
+
+    # --- channels -------------------------------------------------------------------------------------------
+
+    def add_channel(self, channel: str, *, enabled: bool) -> None:
+        """Create a channel's children, all at 0, before anything happens to it."""
+        for reason in Reason:
+            self._attempts.labels(channel, reason.value)
+        for state in DeliveryState:
+            self._deliveries.labels(channel, state.value)
+        for severity in Severity:
+            self._end_to_end.labels(channel, severity.value)
+        self._attempt_seconds.labels(channel)
+        self.queue(channel, 0, None)
+        self._up.labels(channel).set(1)
+        self._enabled.labels(channel).set(enabled)
+
+    def attempt_finished(self, channel: str, reason: Reason, seconds: float) -> None:
+        """Count one attempt and how long it took."""
+        self._attempts.labels(channel, reason.value).inc()
+        self._attempt_seconds.labels(channel).observe(seconds)
+
+    def entered(self, channel: str, state: DeliveryState, count: int = 1) -> None:
+        """Count deliveries that entered a state."""
+        self._deliveries.labels(channel, state.value).inc(count)
+
+    def accepted(self, channel: str, severity: Severity, age_seconds: float, alert_id: str) -> None:
+        """Observe the time from publication to a provider's acceptance; the alert's id is the exemplar."""
+        self._end_to_end.labels(channel, severity.value).observe(max(age_seconds, 0.0), {"alert_id": alert_id})
+
+    def queue(self, channel: str, waiting: int, oldest_us: int | None) -> None:
+        """Set how many deliveries wait and since when."""
+        self._queue.labels(channel).set(waiting)
+        self._oldest.labels(channel).set((oldest_us or 0) / 1e6)
+
+    def channel_up(self, channel: str, *, up: bool) -> None:
+        """Set whether a channel works."""
+        self._up.labels(channel).set(up)
+
+    # --- the bus --------------------------------------------------------------------------------------------
+
+    def received(self, topics: Iterable[str]) -> None:
+        """Count alerts that were stored, by two-level topics."""
+        for topic in topics:
+            self._received.labels(topic).inc()
+
+    def duplicate(self, count: int = 1) -> None:
+        """Count alerts that were already stored."""
+        self._duplicate.inc(count)
+
+    def replayed(self, count: int = 1) -> None:
+        """Count alerts that came again because we asked."""
+        self._replayed.inc(count)
+
+    def lost(self, count: int) -> None:
+        """Count alerts that nobody holds any more."""
+        self._lost.inc(count)
+
+    def invalid(self, reason: str) -> None:
+        """Count a message that was not as it must be; `reason` is one of `bus.wire.INVALID_REASONS`."""
+        self._invalid.labels(reason).inc()
+
+    def publisher(
+        self, source: str, *, up: bool, journal_alerts: int | None = None, refused: int | None = None
+    ) -> None:
+        """Set what a publisher's heartbeat told."""
+        source = self._known_source(source)
+        self._publisher_up.labels(source).set(up)
+        if journal_alerts is not None:
+            self._journal.labels(source).set(journal_alerts)
+        if refused is not None:
+            self._refused.labels(source).set(refused)
+
+    # --- the daemon -----------------------------------------------------------------------------------------
+
+    def store_error(self) -> None:
+        """Count a time that the database could not be used."""
+        self._store_errors.inc()
+
+    def dry_run(self, *, on: bool) -> None:
+        """Set whether nothing is really sent."""
+        self._dry_run.set(on)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return the metrics in the format that a scraper accepts, and its content type."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self.registry), content_type
+
+    def _known_source(self, source: str) -> str:
+        if source not in self._sources:
+            if len(self._sources) >= MOST_SOURCES:
+                return OTHER_SOURCE
+            self._sources.add(source)
+        return source
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"alertbus_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"alertbus_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,126 @@
+"""What becomes of a delivery after an attempt, by design.md's closed table. Pure: nothing here sleeps or sends.
+
+Retrying ends by age, never by count: a provider that is down for a night must not cost an alert, and a stale
+WARNING must not ring a phone two days later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from bus.alerts import Severity
+from subscriber.deliveries import (
+    Decision,
+    Delivery,
+    DeliveryState,
+    Done,
+    GiveUp,
+    Outcome,
+    Reason,
+    RetryAt,
+    severity_of,
+)
+
+_MICROSECONDS: Final = 1_000_000
+_HOUR_SECONDS: Final = 3600.0
+#: A CRITICAL is told however late; a WARNING is of use for a day; trades and INFO for a night.
+DEFAULT_MAX_AGE_SECONDS: Final[Mapping[Severity, float | None]] = MappingProxyType(
+    {Severity.CRITICAL: None, Severity.WARNING: 24 * _HOUR_SECONDS, Severity.INFO: 12 * _HOUR_SECONDS}
+)
+#: The wait, and as much again of jitter, when a provider says "too fast" without saying how long: such refusals
+#: do not count, so the exponential curve would stay at its beginning and hammer.
+UNSAID_WAIT_SECONDS: Final = 10.0
+#: What a provider's own wait is cut to: anything above is an error in its answer.
+LONGEST_WAIT_SECONDS: Final = 7 * 24 * _HOUR_SECONDS
+#: Doublings after which any base is above any cap; 2.0**1100 would overflow.
+_MOST_DOUBLINGS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait between attempts, and up to which age a delivery is worth one.
+
+    Raises:
+        ValueError: The base is not above 0, the cap is below the base, or an age is not above 0.
+    """
+
+    #: Seconds before the second attempt, at most; a person is to know within seconds.
+    backoff_base_seconds: float = 1.0
+    #: Seconds between attempts, at most: after an outage the first alert leaves within this time.
+    backoff_cap_seconds: float = 60.0
+    #: Seconds since publication after which a delivery expires; None, or no entry, means never. Trades are INFO.
+    max_age_seconds: Mapping[Severity, float | None] = field(default_factory=lambda: DEFAULT_MAX_AGE_SECONDS)
+
+    def __post_init__(self) -> None:
+        """Refuse what would retry without a pause or expire everything."""
+        if not 0 < self.backoff_base_seconds <= self.backoff_cap_seconds < math.inf:
+            raise ValueError("backoff_base_seconds must be above 0 and at most backoff_cap_seconds")
+        if any(age is not None and not age > 0 for age in self.max_age_seconds.values()):
+            raise ValueError("max_age_seconds must be above 0, or None for never")
+
+
+def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now_us: int, rng: Random) -> Decision:
+    """Say what happens to a delivery after an attempt; `now_us` is when the attempt ended.
+
+    The retry of an `unauthorized` is due at once, because its channel pauses and nothing is sent until it is resumed.
+    """
+    if outcome.accepted:
+        return Done()
+    if outcome.reason is Reason.REJECTED:
+        return GiveUp(DeliveryState.DEAD)
+    if too_old(delivery, policy, now_us):
+        return GiveUp(DeliveryState.EXPIRED)
+    return RetryAt(
+        due_at_us=now_us + math.ceil(_wait_seconds(outcome, delivery, policy, rng) * _MICROSECONDS),
+        counts=outcome.reason not in {Reason.RATE_LIMITED, Reason.UNAUTHORIZED},
+        in_doubt=_in_doubt(outcome, delivery),
+    )
+
+
+def too_old(delivery: Delivery, policy: RetryPolicy, now_us: int) -> bool:
+    """Say whether a delivery is past the age at which it is still worth an attempt; asked before each send, too."""
+    max_age_seconds = policy.max_age_seconds.get(severity_of(delivery.alert))
+    return max_age_seconds is not None and now_us - delivery.published_us > max_age_seconds * _MICROSECONDS
+
+
+def backoff_seconds(attempt: int, policy: RetryPolicy, rng: Random) -> float:
+    """Return the wait after the `attempt`-th try (the first is 1): anything up to base·2^(attempt-1) or the cap.
+
+    The full range, not a band below the curve: after an outage the channels of several daemons do not retry in step.
+    """
+    doublings = min(max(attempt - 1, 0), _MOST_DOUBLINGS)
+    return rng.uniform(0.0, min(policy.backoff_cap_seconds, policy.backoff_base_seconds * 2.0**doublings))
+
+
+def _wait_seconds(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, rng: Random) -> float:
+    said = _said_wait_seconds(outcome)
+    match outcome.reason:
+        case Reason.UNAUTHORIZED:
+            return 0.0
+        case Reason.RATE_LIMITED:
+            return said if said is not None else UNSAID_WAIT_SECONDS + rng.uniform(0.0, UNSAID_WAIT_SECONDS)
+        case _:
+            # A 503 may carry a wait as well, and the provider knows better than our curve.
+            return max(said or 0.0, backoff_seconds(delivery.retries + 1, policy, rng))
+
+
+def _said_wait_seconds(outcome: Outcome) -> float | None:
+    wait = outcome.retry_after_seconds
+    if wait is None or math.isnan(wait) or wait < 0:
+        return None
+    return min(wait, LONGEST_WAIT_SECONDS)
+
+
+def _in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
+    """A later attempt that surely failed does not settle an earlier one that may have arrived."""
+    return (
+        outcome.in_doubt
+        or outcome.reason is Reason.TIMEOUT
+        or delivery.possible_repeat
+        or delivery.state is DeliveryState.IN_DOUBT
+    )

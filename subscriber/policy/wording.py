@@ -1,0 +1,214 @@
+"""What a message says, line by line, before any markup: what a trader wants on a lock screen at 3 a.m. Pure.
+
+First how bad and what (severity, event, symbol; for a trade its side, quantity and price), then what happened, the
+numbers, what was done about it, who, and last the short id by which a person finds the whole story. BUY is green
+and SELL blue: red is CRITICAL's alone. An agent's `state` is never told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
+from subscriber.deliveries import event_of, severity_of
+from subscriber.policy.cleaning import clean_line, clean_lines
+from subscriber.policy.figures import compared_text, gain_text, money_text, number_text
+
+REPEAT_TEXT: Final = "Possible repeat: this may have reached you before."
+SHORT_ID_DIGITS: Final = 8
+#: Between the parts of a line.
+SEPARATOR: Final = " · "
+_SEVERITY_SIGNS: Final = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "⚪"}
+_ACTION_SIGNS: Final = {Action.BUY: "🟢", Action.SELL: "🔵", Action.HOLD: "⚪"}
+_RESOLVED_SIGN: Final = "✅"
+_NUMBER_FIELDS: Final = frozenset(RiskEvent.numbers) | frozenset(AgentAction.numbers)
+#: Never told, or told elsewhere in the message.
+_NOT_EXTRA: Final = frozenset(
+    {"state", "id", "kind", "severity", "event_type", "symbol", "agent_name", "source", "description", "altered"}
+)
+_MOST_EXTRAS: Final = 6
+_EXTRA_NAME_LIMIT: Final = 32
+_EXTRA_VALUE_LIMIT: Final = 80
+_EXTRA_DEPTH: Final = 3
+_ALTERED_LIMIT: Final = 24
+
+
+class Rank(IntEnum):
+    """What a line is for; a message that is too long gives room in this order."""
+
+    HEAD = 0
+    FOOT = 1
+    REPEAT = 2
+    FIGURES = 3
+    TAKEN = 4  #: what was done about it
+    WHO = 5
+    TEXT = 6  #: what happened, or why
+    EXTRA = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One paragraph of a message, cleaned but without markup; only a TEXT has line breaks in it."""
+
+    rank: Rank
+    text: str
+    copyable: str = ""  #: the part that a person may want to copy
+
+
+def lines_of(alert: Alert, zone: ZoneInfo, *, possible_repeat: bool = False, shortened: bool = False) -> list[Line]:
+    """Say an alert, in the order in which it is read.
+
+    Args:
+        alert: Any kind, holding anything.
+        zone: Where the reader's clock is.
+        possible_repeat: An earlier attempt may have reached the person, who is told so.
+        shortened: Something had to be cut, which the last line then says.
+    """
+    lines = [
+        Line(Rank.HEAD, _trade_head(alert) if isinstance(alert, AgentAction) else _event_head(alert)),
+        Line(Rank.REPEAT, REPEAT_TEXT if possible_repeat else ""),
+        Line(Rank.TEXT, clean_lines(_told_text(alert))),
+        Line(Rank.FIGURES, SEPARATOR.join(_figures(alert))),
+        Line(Rank.TAKEN, _action_taken(alert)),
+        Line(Rank.WHO, SEPARATOR.join(_who(alert))),
+        *(Line(Rank.EXTRA, text) for text in _extras(alert)),
+        Line(Rank.EXTRA, _alterations(alert)),
+        _foot(alert, zone, shortened=shortened),
+    ]
+    return [line for line in lines if line.text]
+
+
+def short_id(alert: Alert) -> str:
+    """Return the end of an alert's id, which is random, and enough to look it up."""
+    return alert.id.hex[-SHORT_ID_DIGITS:]
+
+
+def _event_head(alert: RiskEvent | SystemEvent | OpaqueAlert) -> str:
+    resolves = isinstance(alert, SystemEvent) and alert.resolves is not None
+    sign = _RESOLVED_SIGN if resolves else _SEVERITY_SIGNS[alert.severity]
+    event = clean_line(event_of(alert)) or "UNNAMED"
+    return f"{sign} {severity_of(alert)} {event} {clean_line(alert.symbol or '')}".rstrip()
+
+
+def _trade_head(alert: AgentAction) -> str:
+    nothing_traded = alert.action is not Action.HOLD and not alert.executed
+    sign = _ACTION_SIGNS[Action.HOLD if nothing_traded else alert.action]
+    words = [sign, alert.action.value, clean_line(alert.symbol or "")]
+    if nothing_traded:
+        return " ".join(filter(None, words)) + ", nothing traded"
+    quantity = _number(alert, "quantity", alert.quantity)
+    price = alert.altered.get("price") if alert.price is None else money_text(alert.price)
+    words += [quantity, f"@ {clean_line(price, _ALTERED_LIMIT)}" if price else ""]
+    return " ".join(filter(None, words))
+
+
+def _told_text(alert: Alert) -> str:
+    if isinstance(alert, AgentAction):
+        return alert.rationale or ""
+    if isinstance(alert, OpaqueAlert):
+        description = alert.fields.get("description")
+        return description if isinstance(description, str) else ""
+    return alert.description
+
+
+def _figures(alert: Alert) -> Iterator[str]:
+    if isinstance(alert, RiskEvent):
+        if alert.value is not None and alert.threshold is not None:
+            yield compared_text(alert.value, alert.threshold)
+        else:
+            yield from _named(alert, "value", alert.value)
+            yield from _named(alert, "threshold", alert.threshold)
+    if isinstance(alert, RiskEvent | AgentAction):
+        if alert.pnl is not None:
+            yield f"P&L {gain_text(alert.pnl)}"
+        else:
+            yield from _named(alert, "pnl", None, "P&L")
+        yield from _named(alert, "position", alert.position)
+    if isinstance(alert, AgentAction):
+        yield from _named(alert, "confidence", alert.confidence)
+        yield from _named(alert, "reward", alert.reward)
+
+
+def _named(alert: Alert, field: str, number: float | None, name: str = "") -> Iterator[str]:
+    text = _number(alert, field, number)
+    if text:
+        yield f"{name or field} {text}"
+
+
+def _number(alert: Alert, field: str, number: float | None) -> str:
+    """Say a number, or what it was where it could not be carried (nan), or nothing."""
+    if number is None:
+        return clean_line(alert.altered.get(field, ""), _ALTERED_LIMIT)
+    return number_text(number)
+
+
+def _action_taken(alert: Alert) -> str:
+    taken = clean_line((alert.action_taken if isinstance(alert, RiskEvent) else None) or "")
+    return f"action taken: {taken}" if taken else ""
+
+
+def _who(alert: Alert) -> Iterator[str]:
+    for name, value in (("agent", alert.agent_name), ("source", alert.source)):
+        text = clean_line(value or "")
+        if text:
+            yield f"{name} {text}"
+    if isinstance(alert, SystemEvent) and alert.resolves is not None:
+        yield f"resolves {alert.resolves.hex[-SHORT_ID_DIGITS:]}"
+    if isinstance(alert, OpaqueAlert):
+        yield f"unknown kind {clean_line(alert.original_kind, _EXTRA_VALUE_LIMIT)}"
+
+
+def _extras(alert: Alert) -> Iterator[str]:
+    values = {**alert.extra, **(alert.fields if isinstance(alert, OpaqueAlert) else {})}
+    told = [(name, value) for name, value in values.items() if name not in _NOT_EXTRA]
+    for name, value in told[:_MOST_EXTRAS]:
+        text = clean_line(_plain(value), _EXTRA_VALUE_LIMIT)
+        yield f"{clean_line(name, _EXTRA_NAME_LIMIT) or 'unnamed'}: {text or 'empty'}"
+    if len(told) > _MOST_EXTRAS:
+        yield f"and {len(told) - _MOST_EXTRAS} more"
+
+
+def _plain(value: object, depth: int = 0) -> str:
+    """Say plain data without braces and quotes; an integer stays as it is, since it may be an order's number."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return number_text(value)
+    if not isinstance(value, Mapping | list | tuple):
+        return str(value)
+    if depth == _EXTRA_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(item, depth + 1)}" for name, item in value.items())
+    return ", ".join(_plain(item, depth + 1) for item in value)
+
+
+def _alterations(alert: Alert) -> str:
+    """Tell what the publisher could not carry as given; a number is told in its place already."""
+    told = [
+        f"{clean_line(name, _EXTRA_NAME_LIMIT)} {clean_line(was, _EXTRA_VALUE_LIMIT)}"
+        for name, was in alert.altered.items()
+        if name != "state" and name not in _NUMBER_FIELDS
+    ]
+    return "changed on the way: " + ", ".join(told) if told else ""
+
+
+def _foot(alert: Alert, zone: ZoneInfo, *, shortened: bool) -> Line:
+    identity = short_id(alert)
+    parts = [f"id {identity}", _time_text(alert.occurred_at, zone)]
+    if shortened:
+        parts.append("shortened")
+    return Line(Rank.FOOT, SEPARATOR.join(parts), copyable=identity)
+
+
+def _time_text(moment: datetime, zone: ZoneInfo) -> str:
+    try:
+        local = moment.astimezone(zone)
+    except OverflowError:  # at the edge of the years 1 to 9999 only UTC exists
+        local = moment.astimezone(UTC)
+    return f"{local.isoformat(sep=' ', timespec='seconds')[:19]} {local.tzname()}"

@@ -1,0 +1,318 @@
+"""The running daemon: owns every lifetime, and orders the start and the stop.
+
+    start   store -> HTTP port -> parts -> bus -> workers -> housekeeping -> HTTP
+    stop    bus (nothing new) -> workers (finish the sends in flight) -> leases -> HTTP -> housekeeping -> store
+
+What can't be had at the start ends it with one sentence. The main thread serves HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import uvicorn
+
+from bus.clock import Clock, SystemClock
+from bus.errors import AlertBusError, ConfigurationError
+from subscriber.assembly import Assembly
+from subscriber.channels.building import placeholder_configs
+from subscriber.channels.channel import ChannelConfig
+from subscriber.deliveries import Message
+from subscriber.errors import StoreError
+from subscriber.monitoring.api import ApiParts, build_app
+from subscriber.policy.routes_file import parse_routes
+from subscriber.policy.routing import RouteTable, default_routes
+from subscriber.settings import SubscriberSettings, channel_configs
+from subscriber.status import Status, status_of, view_of
+from subscriber.store.store import Store
+from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, Trial
+
+logger = logging.getLogger(__name__)
+
+#: How long the end of the daemon waits for the sends in flight; what lasts longer is in doubt, and is sent again.
+STOP_SECONDS: Final = 10.0
+_HOUSEKEEPING_SECONDS: Final = 1.0
+#: Without a turn of the ingest thread for so long, the daemon is not ready.
+_STUCK_SECONDS: Final = 5.0
+#: Requests and kept-alive connections are closed after so many seconds at the end.
+_HTTP_STOP_SECONDS: Final = 2
+
+NO_CREDENTIALS: Final = (
+    "DRY RUN: no credentials are set, so nothing is sent; below is shown what would be.\n"
+    "  Telegram:          TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID\n"
+    "  WhatsApp (Twilio): TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, WHATSAPP_FROM and WHATSAPP_TO\n"
+    "  WhatsApp (Meta):   WHATSAPP_CLOUD_TOKEN, WHATSAPP_PHONE_NUMBER_ID and WHATSAPP_TO\n"
+    "Put them into .env (see .env.example), then try: alertbus-subscriber check --online"
+)
+TRY_NEXT: Final = 'Try, in another shell: alertbus-publish "Drawdown breached" --severity CRITICAL --wait 5'
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says beside the settings."""
+
+    dry_run: bool = False
+    require_channels: bool = False
+    interval_seconds: float = 1.0
+
+
+class Service:
+    """One daemon."""
+
+    def __init__(
+        self,
+        settings: SubscriberSettings,
+        options: RunOptions,
+        *,
+        say: Callable[[str], None],
+        clock: Clock | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        """Check the settings as a whole; nothing is opened yet.
+
+        Raises:
+            ConfigurationError: A channel is missing that must be there, or a route is wrong.
+        """
+        self._settings = settings
+        self._options = options
+        self._say = say
+        self._clock = clock or SystemClock()
+        self._rng = rng or Random()  # noqa: S311 - jitter of retries
+        configs = channel_configs(settings)
+        if options.require_channels and not configs:
+            raise ConfigurationError("--require-channels: no channel has credentials; set those of one (.env.example).")
+        self._without_credentials = not configs
+        self.dry_run = options.dry_run or self._without_credentials
+        self._configs: tuple[ChannelConfig, ...] = configs or placeholder_configs()
+        names = tuple(config.name for config in self._configs)
+        routes = parse_routes({"routes": settings.routes}) if settings.routes is not None else None
+        self._routes = RouteTable(default_routes(names) if routes is None else routes, names)
+        self._store = Store(settings.store.database_url.get_secret_value(), self._clock)
+        self._parts: Assembly
+        self._server: uvicorn.Server
+        self._started_us = 0
+        self._stopping = threading.Event()
+        self._housekeeping_over = threading.Event()
+        #: Set while the daemon takes alerts; for whoever runs it in a thread.
+        self.ready = threading.Event()
+
+    def run(self) -> None:
+        """Run until `ask_to_stop`, a signal or Ctrl-C, then stop in order.
+
+        Raises:
+            ConfigurationError: An endpoint, a port or a credential can't be used; nothing was started.
+            StoreError: The database can't be used.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(self._store)
+            self._check_database()
+            listener = stack.enter_context(self._open_port())
+            self._parts = Assembly(
+                self._settings,
+                self._configs,
+                self._routes,
+                self._store,
+                clock=self._clock,
+                rng=self._rng,
+                dry_run=self.dry_run,
+                interval_seconds=self._options.interval_seconds,
+                show_rehearsal=self._show_rehearsal,
+            )
+            stack.callback(self._parts.close)
+            self._server = self._make_server()
+            stack.enter_context(self._signals())
+            self._start(stack)
+            self._greet()
+            self._server.run(sockets=[listener])
+
+    def ask_to_stop(self) -> None:
+        """Begin the stop, in a thread of its own: the HTTP server goes after the workers."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            threading.Thread(target=self._stop, name="stop", daemon=True).start()
+
+    # --- start ----------------------------------------------------------------------------------------------
+
+    def _check_database(self) -> None:
+        if self._without_credentials and not self._options.dry_run and self._store.sent_for_real():
+            raise ConfigurationError(
+                "ALERTBUS_DATABASE_URL: this database has sent to people before, but no credentials are set now, so "
+                "what waits would never arrive. Set the credentials (.env.example), or start with --dry-run to send "
+                "nothing on purpose."
+            )
+
+    def _open_port(self) -> socket.socket:
+        http = self._settings.http
+        listener = socket.socket(socket.AF_INET6 if ":" in http.host else socket.AF_INET, socket.SOCK_STREAM)
+        if sys.platform != "win32":  # there it would let two daemons share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((http.host, http.port))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            raise ConfigurationError(
+                f"ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT: {http.host}:{http.port} can't be used ({error.strerror}); "
+                "another daemon may run there: stop it, or set another port."
+            ) from error
+        return listener
+
+    def _make_server(self) -> uvicorn.Server:
+        token = self._settings.http.api_token
+        app = build_app(
+            ApiParts(
+                store=self._store,
+                metrics=self._parts.metrics,
+                channels=tuple(self._parts.desks),
+                token=None if token is None else token.get_secret_value(),
+                status=self._status,
+                send_test=self._send_test,
+                not_ready=self._not_ready,
+            )
+        )
+        return _QuietServer(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_HTTP_STOP_SECONDS
+            )
+        )
+
+    def _start(self, stack: ExitStack) -> None:
+        self._started_us = self._clock.now_us()
+        self._parts.ingest.start()  # it binds, and so proves that no other daemon holds our leases
+        stack.callback(self._stop_working)
+        for worker in self._parts.workers:
+            self._store.release_worker(worker.name)
+            worker.start()
+        housekeeping = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        housekeeping.start()
+        stack.callback(housekeeping.join, STOP_SECONDS)
+        stack.callback(self._housekeeping_over.set)
+
+    def _greet(self) -> None:
+        http, bus = self._settings.http, self._settings.bus
+        logger.info(
+            "ready",
+            extra={
+                "data": ", ".join(bus.data_endpoints),
+                "control": ", ".join(bus.control_endpoints),
+                "http": f"http://{http.host}:{http.port}",
+                "database": self._settings.store.shown_database_url,
+                "channels": ", ".join(self._parts.desks),
+                "dry_run": self.dry_run,
+            },
+        )
+        if self._without_credentials:
+            self._say(NO_CREDENTIALS)
+        elif self.dry_run:
+            self._say("DRY RUN: nothing is sent; below is shown what would be.")
+        if self.dry_run:
+            self._say(TRY_NEXT)
+        self.ready.set()
+
+    # --- stop -----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Generator[None]:
+        """Stop in order on SIGINT, SIGTERM and Ctrl-Break; a second signal ends at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python lets only the main thread handle signals; whoever runs it elsewhere calls `ask_to_stop`
+            return
+        names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+        before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+        for number in before:
+            signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self._stopping.is_set():
+            raise KeyboardInterrupt
+        logger.info("stopping", extra={"signal": signal.Signals(number).name})
+        self.ask_to_stop()
+
+    def _stop(self) -> None:
+        self._stop_working()
+        self._server.should_exit = True
+
+    def _stop_working(self) -> None:
+        """Take nothing more, finish the sends in flight, give the leases back; harmless when done twice."""
+        self.ready.clear()
+        self._parts.ingest.stop(STOP_SECONDS)
+        limit = self._clock.monotonic() + STOP_SECONDS
+        for worker in self._parts.workers:
+            worker.ask_to_stop()
+        for worker in self._parts.workers:
+            if not worker.join(max(limit - self._clock.monotonic(), 0.0)):
+                logger.warning("a send still lasts and is left in doubt", extra={"worker": worker.name})
+        for worker in self._parts.workers:
+            try:
+                self._store.release_worker(worker.name)
+            except StoreError as error:
+                logger.warning("leases run out by themselves: %s", error)
+                return
+
+    # --- what the parts call --------------------------------------------------------------------------------
+
+    def _show_rehearsal(self, channel: str, message: Message, request: str) -> None:
+        text = "\n".join(f"    {line}" for line in message.text.splitlines())
+        self._say(f"DRY RUN {channel} would send ({request}):\n{text}")
+
+    def _status(self) -> Status:
+        return status_of(
+            self._store,
+            [view_of(desk) for desk in self._parts.desks.values()],
+            dry_run=self.dry_run,
+            publishers=self._parts.correspondence.publishers(),
+            started_us=self._started_us,
+            database=self._settings.store.shown_database_url,
+        )
+
+    def _send_test(self, channels: tuple[str, ...], text: str | None) -> dict[str, Any]:
+        trial = Trial(self._store, self._parts.announcer.announce, self._clock, dry_run=self.dry_run)
+        return trial.run(channels, self._parts.enabled(), text or DEFAULT_TEXT, DEFAULT_WAIT_SECONDS)
+
+    def _not_ready(self) -> list[str]:
+        reasons = []
+        if not self.ready.is_set():
+            reasons.append("The daemon is starting or stopping.")
+        if self._clock.monotonic() - self._parts.ingest.last_turn > _STUCK_SECONDS:
+            reasons.append("Alerts are not taken from the bus: is the database away?")
+        try:
+            self._store.setting("store_id")
+        except StoreError as error:
+            reasons.append(str(error))
+        if not self._parts.enabled():
+            reasons.append("No channel is enabled.")
+        return reasons
+
+    def _keep_house(self) -> None:
+        """Set the gauges, and store what could not be told before."""
+        while not self._housekeeping_over.wait(_HOUSEKEEPING_SECONDS):
+            try:
+                self._parts.announcer.retry()
+                self._parts.measure()
+            except AlertBusError as error:
+                logger.debug("housekeeping waits: %s", error)
+            except Exception:
+                logger.exception("housekeeping failed unexpectedly")
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves signals to the service, which stops the other parts first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield

@@ -1,0 +1,214 @@
+"""Every setting of the daemon, read once and then handed to the parts as values.
+
+`SubscriberSettings.from_environment()` reads environment, `.env`, secret files and the TOML, and tells all faults of
+all of them at once. Nothing is read at import, and no secret is in any `repr` or error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from bus.settings import PUBLISHER_NAMES, Faults, SettingsGroup, SettingsReader, known_names, unknown_names, variables
+from subscriber.channel_settings import CHANNELS_NAME, ChannelRules, CredentialSettings, ProviderSettings
+from subscriber.channels.channel import AppriseConfig, ChannelConfig
+from subscriber.config_file import CONFIG_NAME, read_config_file
+from subscriber.setting_groups import (
+    DATABASE_NAME,
+    BusSettings,
+    DeliverySettings,
+    GeneralSettings,
+    HttpSettings,
+    StoreSettings,
+    system_timezone,
+)
+
+__all__ = [
+    "GROUPS",
+    "BusSettings",
+    "CredentialSettings",
+    "DeliverySettings",
+    "GeneralSettings",
+    "HttpSettings",
+    "NotificationSettings",
+    "ProviderSettings",
+    "StoreSettings",
+    "SubscriberSettings",
+    "channel_configs",
+    "effective",
+    "load_notification_settings",
+    "secret_values",
+]
+
+#: All groups, in the order in which people read them.
+GROUPS: Final[tuple[type[SettingsGroup], ...]] = (
+    CredentialSettings,
+    BusSettings,
+    StoreSettings,
+    HttpSettings,
+    DeliverySettings,
+    GeneralSettings,
+    ProviderSettings,
+)
+#: Parts of an Apprise URL at least this long are taken for a token of their own; shorter ones are ordinary words.
+_TOKEN_LENGTH: Final = 12
+#: A private text shorter than this, such as a small chat id, would blacken half of every log line.
+_SHORTEST_PRIVATE: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberSettings:
+    """All that can be set about a daemon."""
+
+    credentials: CredentialSettings = field(default_factory=CredentialSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    general: GeneralSettings = field(default_factory=GeneralSettings)
+    providers: ProviderSettings = field(default_factory=ProviderSettings)
+    custom_channels: tuple[AppriseConfig, ...] = ()  #: from the TOML
+    routes: list[dict[str, Any]] | None = None  #: the TOML's, as written; None where it has none
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, env_file: str | os.PathLike[str] | None = ".env"
+    ) -> Self:
+        """Read all settings, and check that channels and routes can be built from them.
+
+        Raises:
+            ConfigurationError: Every fault, by the variable's full name and without its value.
+        """
+        reader = SettingsReader(environ, env_file)
+        # A group with a fault is replaced by its defaults, only so that the faults of the others are found too.
+        general = (
+            reader.read(GeneralSettings, defaults={"ALERTBUS_TIMEZONE": system_timezone(reader.environment)})
+            or GeneralSettings()
+        )
+        delivery = reader.read(DeliverySettings) or DeliverySettings()
+        file = read_config_file(
+            general.config,
+            reader,
+            explicit=bool(reader.environment.get(CONFIG_NAME, "").strip()),
+            deadline_seconds=delivery.deadline_seconds,
+        )
+        settings = cls(
+            credentials=reader.read(CredentialSettings, keep_empty={CHANNELS_NAME}) or CredentialSettings(),
+            bus=reader.read(BusSettings) or BusSettings(),
+            store=reader.read(StoreSettings) or StoreSettings(),
+            http=reader.read(HttpSettings) or HttpSettings(),
+            delivery=delivery,
+            general=general,
+            providers=reader.read(ProviderSettings) or ProviderSettings(),
+            custom_channels=file.channels,
+            routes=file.routes,
+        )
+        _channels(settings, reader)
+        known = {name for group in GROUPS for name in known_names(group)} | {*PUBLISHER_NAMES, *file.variables}
+        for name, sentence in unknown_names(reader.environment, known):
+            reader.fault(name, sentence)
+        return reader.complete(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationSettings:
+    """Who is reached, and with which secrets; no `repr` shows any of them."""
+
+    channels: tuple[str, ...]  #: the active channels' names
+    configs: tuple[ChannelConfig, ...]
+    secrets: Mapping[str, SecretStr]  #: by variable
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether there is no channel to send by."""
+        return not self.channels
+
+
+def load_notification_settings(
+    environ: Mapping[str, str] | None = None, env_file: str | os.PathLike[str] | None = ".env"
+) -> NotificationSettings:
+    """Return the active channels and their secrets.
+
+    Raises:
+        ConfigurationError: Every fault, by the variable's full name and without its value.
+    """
+    settings = SubscriberSettings.from_environment(environ, env_file)
+    configs = channel_configs(settings)
+    secrets = {name: SecretStr(text) for name, text in settings.credentials.given().items()}
+    return NotificationSettings(tuple(config.name for config in configs), configs, secrets)
+
+
+def channel_configs(settings: SubscriberSettings) -> tuple[ChannelConfig, ...]:
+    """Return what is needed to build each active channel; none at all is a dry run.
+
+    Raises:
+        ConfigurationError: Credentials are partial or malformed, or a chosen channel has none; it tells all faults.
+    """
+    faults = Faults()
+    return faults.complete(_channels(settings, faults))
+
+
+def effective(settings: SubscriberSettings) -> list[tuple[str, str]]:
+    """Return every variable with the value that holds, secrets as `***`, for `check` and the status."""
+    shown = [(name, _shown(value)) for name, value in _values(settings)]
+    shown += [(f"{CONFIG_NAME} [channels.{channel.name}] url", "***") for channel in settings.custom_channels]
+    database = settings.store.shown_database_url
+    return [(name, database if name == DATABASE_NAME else text) for name, text in shown]
+
+
+def secret_values(settings: SubscriberSettings) -> frozenset[str]:
+    """Return every text that no log may show: tokens and their parts, passwords, phone numbers and chat ids."""
+    given = settings.credentials.given()
+    private = set(given.values())
+    # A token's second half, and a phone number however its digits were grouped, are as telling as the whole.
+    private |= {part for text in given.values() for part in (text.partition(":")[2], re.sub(r"\D", "", text))}
+    for channel in settings.custom_channels:
+        private.add(channel.url)
+        private |= {part for part in re.split(r"[/:@?&=,]+", channel.url) if len(part) >= _TOKEN_LENGTH}
+    secrets = {text for text in private if len(text) >= _SHORTEST_PRIVATE}
+    database = urlsplit(settings.store.database_url.get_secret_value())
+    secrets |= {database.password or "", *parse_qs(database.query).get("password", ())}
+    if settings.http.api_token is not None:
+        secrets.add(settings.http.api_token.get_secret_value())
+    return frozenset((secrets | set(map(unquote, secrets))) - {""})
+
+
+def _channels(settings: SubscriberSettings, faults: Faults) -> tuple[ChannelConfig, ...]:
+    rules = ChannelRules(
+        settings.credentials,
+        settings.providers,
+        settings.custom_channels,
+        settings.delivery.deadline_seconds,
+        faults.fault,
+        frozenset(faults.faulty),
+    )
+    return rules.configs()
+
+
+def _values(settings: SubscriberSettings) -> Iterator[tuple[str, object]]:
+    groups: tuple[BaseModel, ...] = (
+        settings.credentials,
+        settings.bus,
+        settings.store,
+        settings.http,
+        settings.delivery,
+        settings.general,
+        settings.providers,
+    )
+    for group in groups:
+        for name, attribute, _ in variables(type(group)):
+            yield name, getattr(group, attribute)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, SecretStr):
+        return "***"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

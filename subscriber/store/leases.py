@@ -1,0 +1,91 @@
+"""The rules of leases, for whoever changes a delivery that a worker holds.
+
+A delivery is held by a token until a time. A result is recorded only while the row still has the token, so a worker
+that was taken over can't change anything. The times of leases are the server's clock on PostgreSQL and this machine's
+on SQLite; when a delivery is due is the daemon's clock.
+
+Whoever ends a lease while an attempt is open closes that attempt as in doubt: nobody knows whether the provider took
+the message.
+
+Lock order: deliveries, then attempts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, null, select, true, update
+
+from subscriber.deliveries import Delivery, DeliveryState, Reason
+from subscriber.errors import LeaseLost
+from subscriber.store import schema
+from subscriber.store.part import chunks
+
+_queue: Final = schema.notification_queue
+_attempt: Final = schema.attempt
+
+#: What an attempt's record says when its worker ended before it could write the answer down.
+INTERRUPTED: Final = "the worker ended before the answer was recorded"
+#: The values of a row that nobody holds.
+FREE: Final[Mapping[str, Any]] = {
+    "lease": null(),
+    "lease_owner": null(),
+    "lease_until": null(),
+    "lease_length": null(),
+    "open_attempt": null(),
+}
+
+
+def by_token(deliveries: Iterable[Delivery]) -> dict[str, list[int]]:
+    """Group the ids of deliveries by the claim that holds them."""
+    grouped: dict[str, list[int]] = defaultdict(list)
+    for delivery in deliveries:
+        grouped[delivery.lease].append(delivery.id)
+    return grouped
+
+
+def update_held(connection: Connection, deliveries: Sequence[Delivery], values: Mapping[str, Any]) -> None:
+    """Change deliveries that their claims still hold.
+
+    Raises:
+        LeaseLost: Another worker holds one of them; the transaction has to be undone, which raising this does.
+    """
+    changed = 0
+    for token, ids in by_token(deliveries).items():
+        for some in chunks(ids):
+            statement = update(_queue).where(_queue.c.id.in_(some), _queue.c.lease == token).values(values)
+            changed += connection.execute(statement).rowcount
+    if changed != len(deliveries):
+        raise LeaseLost(
+            f"{LeaseLost.__doc__} Lost: {len(deliveries) - changed} of {len(deliveries)} deliveries of this claim."
+        )
+
+
+def settle_interrupted(connection: Connection, ids: Sequence[int], now_us: int) -> None:
+    """Make deliveries whose attempt was left open in doubt, and close that attempt."""
+    for some in chunks(ids):
+        rows = connection.execute(
+            select(_queue.c.id, _queue.c.open_attempt).where(_queue.c.id.in_(some), _queue.c.open_attempt.is_not(None))
+        ).all()
+        if not rows:
+            continue
+        connection.execute(
+            update(_queue)
+            .where(_queue.c.id.in_([row.id for row in rows]))
+            .values(
+                status=DeliveryState.IN_DOUBT.value,
+                possible_repeat=true(),
+                retries=_queue.c.retries + 1,
+                open_attempt=null(),
+                last_reason=Reason.TIMEOUT.value,
+                last_detail=INTERRUPTED,
+                last_code=null(),
+            )
+        )
+        connection.execute(
+            update(_attempt)
+            .where(_attempt.c.id.in_({row.open_attempt for row in rows}), _attempt.c.closed_us.is_(None))
+            .values(closed_us=now_us, reason=Reason.TIMEOUT.value, in_doubt=true(), detail=INTERRUPTED)
+        )

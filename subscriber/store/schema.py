@@ -1,0 +1,183 @@
+"""The tables. Times are integer microseconds of UTC in both databases; states and reasons are the words of
+`subscriber.deliveries`, as text. A change here needs a migration beside it: a test compares the two. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+#: A name for every constraint, so that a later migration can change it.
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+#: SQLite counts up by itself only in a column whose type is called INTEGER.
+Number: Final = BigInteger().with_variant(Integer, "sqlite")
+
+#: The rows a worker has something to do with. Literal, and the same text in the index and in each statement: SQLite
+#: uses a partial index only where the statement repeats the index's condition word by word.
+OPEN: Final = text("status IN ('pending', 'in_doubt')")
+#: What a dry run shows once and never sends.
+UNREHEARSED: Final = text("status = 'suppressed' AND why = 'dry_run' AND retries = 0")
+
+alert: Final = Table(
+    "alert",
+    metadata,
+    Column("number", Number, primary_key=True, comment="order of storing; the cursor of the history"),
+    # The 16 bytes of the UUID as they stand on the wire: half the index of its text, and nothing to convert.
+    Column("id", LargeBinary, nullable=False, unique=True, comment="the alert's UUID, 16 bytes"),
+    Column("stream", LargeBinary, comment="16 bytes; NULL for what a daemon itself has to say"),
+    Column("sequence", BigInteger),
+    Column("published_us", BigInteger, nullable=False),
+    Column("stored_us", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("event_type", Text, nullable=False, comment="the event's type, or the action"),
+    Column("severity", Text, nullable=False),
+    Column("symbol", Text),
+    Column("agent_name", Text),
+    Column("source", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="msgpack, byte by byte as it came"),
+    Column("marks", Text, nullable=False, comment="words of Mark, separated by commas"),
+    Column("planned", Text, nullable=False, comment="JSON [[channel, step], ...], for the ledger"),
+    # Not unique: the same number with another alert id is kept, and told.
+    Index("alert_stream_sequence", "stream", "sequence"),
+)
+
+notification_queue: Final = Table(
+    "notification_queue",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("payload", Text, nullable=False, comment="the alert as JSON, without the agent's state"),
+    Column("status", Text, nullable=False, comment="a word of DeliveryState"),
+    Column("retries", Integer, nullable=False, comment="attempts that count and ended without acceptance"),
+    Column("created_at", BigInteger, nullable=False, comment="microseconds"),
+    Column("alert_id", LargeBinary, ForeignKey(alert.c.id), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("why", Text, comment="why it is suppressed"),
+    Column("priority", Integer, nullable=False, comment="0 is served first"),
+    Column("due_at", BigInteger, nullable=False, comment="microseconds, by the daemon's clock"),
+    Column("published_us", BigInteger, nullable=False),
+    Column("lease", Text, comment="token of the claim that holds it"),
+    Column("lease_owner", Text),
+    Column("lease_until", BigInteger, comment="microseconds, by the database's clock"),
+    Column("lease_length", BigInteger, comment="microseconds; opening an attempt renews the lease by it"),
+    Column("open_attempt", BigInteger, comment="the attempt whose answer is not recorded yet"),
+    Column("possible_repeat", Boolean, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("last_reason", Text),
+    Column("last_detail", Text),
+    Column("last_code", Text),
+    UniqueConstraint("alert_id", "channel", "step"),
+    # In the order in which a channel serves; due_at at the end lets a claim pass over what is not due.
+    Index(
+        "notification_queue_claim",
+        "channel",
+        "priority",
+        "published_us",
+        "id",
+        "due_at",
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    ),
+    Index(
+        "notification_queue_rehearsal",
+        "channel",
+        "priority",
+        "published_us",
+        "id",
+        sqlite_where=UNREHEARSED,
+        postgresql_where=UNREHEARSED,
+    ),
+    Index("notification_queue_channel_status", "channel", "status"),
+    Index(
+        "notification_queue_lease_owner",
+        "lease_owner",
+        sqlite_where=text("lease_owner IS NOT NULL"),
+        postgresql_where=text("lease_owner IS NOT NULL"),
+    ),
+)
+
+attempt: Final = Table(
+    "attempt",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger, comment="NULL while nobody knows the answer"),
+    Column("channel", Text, nullable=False),
+    Column("reason", Text, comment="a word of Reason"),
+    Column("status", Integer, comment="HTTP status"),
+    Column("code", Text, comment="the provider's own error code"),
+    Column("detail", Text),
+    Column("provider_message_id", Text),
+    Column("in_doubt", Boolean, nullable=False),
+    Column("seconds", Float),
+    Column("possible_repeat", Boolean, nullable=False, comment="its text said that it may be a repeat"),
+    Index("attempt_channel_reason_closed", "channel", "reason", "closed_us"),
+)
+
+#: A digest's attempt covers many deliveries.
+attempt_delivery: Final = Table(
+    "attempt_delivery",
+    metadata,
+    Column("attempt_id", Number, ForeignKey(attempt.c.id), primary_key=True),
+    Column("delivery_id", Number, ForeignKey(notification_queue.c.id), primary_key=True),
+    Index("attempt_delivery_delivery", "delivery_id"),
+)
+
+stream: Final = Table(
+    "stream",
+    metadata,
+    Column("stream", LargeBinary, primary_key=True, comment="16 bytes: one opening of a journal"),
+    Column("source", Text, nullable=False),
+    Column("up_to", BigInteger, comment="every number up to here is settled; NULL until the stream's start is known"),
+    Column("last_seen", BigInteger, nullable=False, comment="the highest number that came"),
+    Column("first_seen_us", BigInteger, nullable=False),
+    Column("last_heard_us", BigInteger, comment="the newest heartbeat that any daemon heard"),
+    Column("goodbye", Text, comment="the reason it gave when it ended on purpose"),
+)
+
+stream_mark: Final = Table(
+    "stream_mark",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("stream", LargeBinary, ForeignKey(stream.c.stream), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("mark", Text, nullable=False, comment="lost, or duplicate: its alert is kept under another number"),
+    Column("alert_id", LargeBinary, comment="the alert that a duplicate number carried"),
+    Column("reason", Text, nullable=False),
+    Column("noted_us", BigInteger, nullable=False),
+    UniqueConstraint("stream", "first", "mark", "alert_id"),
+    Index("stream_mark_stream_last", "stream", "last"),
+)
+
+setting: Final = Table(
+    "setting",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+)

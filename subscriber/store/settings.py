@@ -1,0 +1,71 @@
+"""Keeps what the daemon has to remember about itself and its database, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import uuid4
+
+from sqlalchemy import Connection, select
+
+from subscriber.store import schema
+from subscriber.store.part import StorePart, storable
+
+_setting: Final = schema.setting
+_STORE_ID: Final = "store_id"
+_SENT_FOR_REAL: Final = "sent_for_real"
+
+
+class Settings(StorePart):
+    """Reading and writing small values that outlive the daemon."""
+
+    def setting(self, name: str) -> str | None:
+        """Return a value by its name, or None where it was never set.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            return _read(connection, name)
+
+    def remember(self, name: str, value: str) -> None:
+        """Set a value, whatever it was.
+
+        Raises:
+            StoreError: The database can't be used at the moment; nothing changed.
+        """
+        values = {"value": storable(value), "changed_us": self._now_us()}
+        statement = self.database.insert(_setting).values(name=storable(name), **values)
+        with self.database.writing() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def sent_for_real(self) -> bool:
+        """Return whether this database ever sent a message to a person, and not only in a dry run.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        return self.setting(_SENT_FOR_REAL) is not None
+
+    def remember_sent_for_real(self) -> None:
+        """Note that this database sends to people: a start without credentials is then refused.
+
+        Raises:
+            StoreError: The database can't be used at the moment; nothing changed.
+        """
+        self.remember(_SENT_FOR_REAL, "1")
+
+    def _known_store_id(self) -> str:
+        """Return the id that all daemons of this database share; the first one makes it."""
+        stored = self.setting(_STORE_ID)
+        if stored is not None:
+            return stored
+        made = str(uuid4())
+        row = {"name": _STORE_ID, "value": made, "changed_us": self._now_us()}
+        with self.database.writing() as connection:
+            connection.execute(self.database.insert(_setting).values(row).on_conflict_do_nothing())
+        return self.setting(_STORE_ID) or made
+
+
+def _read(connection: Connection, name: str) -> str | None:
+    value: str | None = connection.scalar(select(_setting.c.value).where(_setting.c.name == name))
+    return value

@@ -1,0 +1,84 @@
+"""The store: everything the daemon keeps, behind one object that any thread may use."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from bus.clock import Clock, SystemClock
+from subscriber.errors import StoreError
+from subscriber.store.accepting import Accepting
+from subscriber.store.asking import Asking
+from subscriber.store.claiming import Claiming
+from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
+from subscriber.store.delivering import Delivering
+from subscriber.store.migrating import migrate
+from subscriber.store.settings import Settings
+from subscriber.store.streams import Streams
+
+
+class Store(Accepting, Streams, Claiming, Delivering, Asking, Settings):
+    """Alerts, deliveries, attempts and streams in SQLite or PostgreSQL.
+
+    Every function is one transaction: all of it is written, or nothing. Each raises StoreError while the database
+    can't be used; nothing is lost then, because nothing was acknowledged.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock | None = None,
+        *,
+        busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS,
+    ) -> None:
+        """Keep the settings; `open()` or `with` opens it.
+
+        Args:
+            url: `sqlite:///PATH` or `postgresql+psycopg://…`.
+            clock: The daemon's clock.
+            busy_timeout_seconds: How long to wait for another process that writes to the same SQLite file.
+
+        Raises:
+            ConfigurationError: The URL can't be read, or names another kind of database.
+        """
+        super().__init__(Database(url, clock or SystemClock(), busy_timeout_seconds=busy_timeout_seconds))
+        self._store_id: str | None = None
+
+    @property
+    def store_id(self) -> str:
+        """The id that all daemons of this database share: a random UUID, made once.
+
+        Raises:
+            StoreError: The store was never opened.
+        """
+        if self._store_id is None:
+            raise StoreError("The store was never opened, so its id is not known.")
+        return self._store_id
+
+    def open(self) -> Self:
+        """Connect, and bring the database to this program's schema; a new one is made.
+
+        Raises:
+            ConfigurationError: A setting has to be changed, or a newer alertbus wrote this database.
+            StoreError: The database can't be used at the moment.
+        """
+        self.database.open()
+        try:
+            migrate(self.database)
+            self._store_id = self._known_store_id()
+        except BaseException:
+            self.database.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Close every connection; harmless when it is closed."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,90 @@
+"""A test alert through the real route of a running daemon: queue, worker, plugin, provider."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+from bus.alerts import Severity, SystemEvent
+from bus.clock import MICROSECONDS, Clock
+from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery
+from subscriber.policy.routing import plan_deliveries
+from subscriber.store.store import Store
+
+TEST_EVENT: Final = "TEST_ALERT"
+DEFAULT_TEXT: Final = "This is a test of alertbus. Nothing happened."
+DEFAULT_WAIT_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.05
+_OPEN: Final = frozenset(state.value for state in OPEN_STATES)
+
+Announce = Callable[[SystemEvent, tuple[PlannedDelivery, ...]], bool]
+TrialResult = dict[str, Any]
+
+
+class Trial:
+    """Sends test alerts and waits for what became of them. Any thread may call it."""
+
+    def __init__(self, store: Store, announce: Announce, clock: Clock, *, dry_run: bool) -> None:
+        """Store what is needed."""
+        self._store = store
+        self._announce = announce
+        self._clock = clock
+        self._dry_run = dry_run
+
+    def run(self, channels: Collection[str], enabled: Collection[str], text: str, wait_seconds: float) -> TrialResult:
+        """Tell a test alert on channels, and say for each what its provider answered and how long it took.
+
+        Args:
+            channels: Those to test.
+            enabled: Those that are switched on.
+            text: What the message says.
+            wait_seconds: How long to wait for the providers; what still waits then says what for.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        event = SystemEvent(source="alertbus", event_type=TEST_EVENT, severity=Severity.INFO, description=text)
+        now_us = self._clock.now_us()
+        planned = plan_deliveries(event, channels, now_us, enabled=enabled, dry_run=self._dry_run)
+        self._announce(event, planned)
+        limit = self._clock.monotonic() + wait_seconds
+        pause = threading.Event()
+        while True:
+            story = self._store.story(event.id)
+            deliveries: list[dict[str, Any]] = [] if story is None else story["deliveries"]
+            settled = bool(deliveries) and not any(delivery["status"] in _OPEN for delivery in deliveries)
+            if settled or self._clock.monotonic() >= limit:
+                return {
+                    "alert_id": str(event.id),
+                    "dry_run": self._dry_run,
+                    "channels": [_result(delivery, now_us) for delivery in deliveries],
+                }
+            pause.wait(_POLL_SECONDS)
+
+
+def _result(delivery: dict[str, Any], started_us: int) -> TrialResult:
+    attempts = delivery.get("attempts") or []
+    last = attempts[-1] if attempts else {}
+    finished_us = delivery.get("finished_at")
+    state = delivery["status"]
+    return {
+        "channel": delivery["channel"],
+        "state": state,
+        "why": delivery.get("why"),
+        "accepted": state in {DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value},
+        "waiting_for": _waiting_for(state, last),
+        "outcome": last.get("reason"),
+        "status": last.get("status"),
+        "code": last.get("code"),
+        "detail": last.get("detail"),
+        "seconds": None if not finished_us else round((finished_us - started_us) / MICROSECONDS, 3),
+    }
+
+
+def _waiting_for(state: str, last: dict[str, Any]) -> str | None:
+    if state not in _OPEN:
+        return None
+    if not last:
+        return "its turn: the channel is paused, or its pace does not allow a message yet"
+    return f"the next attempt, after {last.get('reason') or 'an attempt that is still open'}"

@@ -1,0 +1,57 @@
+"""The clock and the whole microseconds in which every time is kept."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.clock import MICROSECONDS, Clock, SystemClock, from_us, to_us
+
+
+def test_system_clock_now_is_utc_in_microseconds() -> None:
+    clock: Clock = SystemClock()
+    before = time.time_ns() // 1000
+    assert before <= clock.now_us() <= time.time_ns() // 1000
+
+
+def test_system_clock_monotonic_never_goes_back() -> None:
+    clock = SystemClock()
+    moments = [clock.monotonic() for _ in range(100)]
+    assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize(
+    ("moment", "microseconds"),
+    [
+        (datetime(1970, 1, 1, tzinfo=UTC), 0),
+        (datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), -1),
+        (datetime(2026, 3, 2, 14, 30, 15, 250_001, UTC), 1_772_461_815_250_001),
+        (datetime(2026, 3, 2, 9, 30, 15, 250_001, timezone(timedelta(hours=-5))), 1_772_461_815_250_001),
+    ],
+)
+def test_to_us_of_aware_moment_is_exact(moment: datetime, microseconds: int) -> None:
+    assert to_us(moment) == microseconds
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_from_us_of_to_us_is_the_moment(moment: datetime) -> None:
+    assert from_us(to_us(moment)) == moment
+
+
+def test_from_us_result_is_in_utc() -> None:
+    assert from_us(MICROSECONDS).tzinfo is UTC
+
+
+@pytest.mark.parametrize("microseconds", [2**63 - 1, -(2**63), 2**64 - 1, 253_402_300_800_000_000])
+def test_from_us_outside_years_1_to_9999_raises_overflow(microseconds: int) -> None:
+    with pytest.raises(OverflowError):
+        from_us(microseconds)
+
+
+def test_to_us_of_naive_moment_raises() -> None:
+    with pytest.raises(TypeError):
+        to_us(datetime(2026, 3, 2))  # noqa: DTZ001 - this is the point

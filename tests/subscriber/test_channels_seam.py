@@ -1,0 +1,164 @@
+"""The seam between Apprise's plugins and our HTTP; each test fails loudly when a release of Apprise goes around it."""
+
+import ast
+import dataclasses
+import importlib
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apprise
+import pytest
+import requests
+
+from bus.errors import ConfigurationError
+from subscriber.channels import plugins, requests_seam
+from subscriber.channels.building import build_channel, placeholder_configs
+from subscriber.channels.channel import AppriseConfig, MetaConfig, TelegramConfig
+from subscriber.deliveries import Dialect, Message
+from tests.support.provider_server import (
+    META_PHONE_ID,
+    META_RECIPIENT,
+    META_TOKEN,
+    TELEGRAM_CHAT,
+    TELEGRAM_GROUP,
+    TELEGRAM_TOKEN,
+    ProviderServer,
+)
+
+MESSAGE = Message("Drawdown", "Drawdown", Dialect.PLAIN)
+_PLUGINS = Path(apprise.__file__).parent / "plugins"
+
+
+@pytest.fixture
+def server() -> Iterator[ProviderServer]:
+    """Providers on loopback."""
+    with ProviderServer() as running:
+        yield running
+
+
+def refuse(*_: object, **__: object) -> None:
+    """Stand in for a way around the seam."""
+    raise AssertionError("a plugin went around the seam")
+
+
+def test_built_in_plugins_make_every_request_through_the_seam(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With requests' own way out shut, everything still arrives."""
+    monkeypatch.setattr(requests.Session, "send", refuse)
+    monkeypatch.setattr(requests.sessions.Session, "request", refuse)
+    configs = (
+        *(dataclasses.replace(config, base_url=server.url) for config in placeholder_configs()),  # type: ignore[call-arg]
+        MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT, base_url=server.url),
+        AppriseConfig("desk", f"json://127.0.0.1:{server.port}/hook"),
+    )
+    for config in configs:
+        channel = build_channel(config, environ={})
+        channel.send(MESSAGE)
+        channel.close()
+    assert [len(desk.requests) for desk in (server.telegram, server.twilio, server.meta, server.hook)] == [1, 1, 1, 1]
+
+
+def test_every_plugin_of_apprise_names_requests_as_a_module() -> None:
+    """`from requests import post` would go around the seam, and so would a session; none does so today."""
+    around = set()
+    for path in _PLUGINS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "requests":
+                around.add(path.name)
+            if isinstance(node, ast.Import) and any(name.name == "requests" and name.asname for name in node.names):
+                around.add(path.name)
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in {"requests.Session", "requests.session"}:
+                around.add(path.name)
+    assert around == set()
+
+
+def test_route_leaves_everybody_elses_requests_alone() -> None:
+    """Only the plugin's own module sees the stand-in."""
+    build_channel(TelegramConfig(TELEGRAM_TOKEN, TELEGRAM_CHAT), rehearsal=True, environ={})
+    assert vars(sys.modules["apprise.plugins.telegram"])["requests"] is requests_seam.SEAM
+    assert sys.modules["requests"] is requests
+    assert importlib.import_module("apprise.attachment.http").requests is requests
+
+
+def test_seam_has_the_names_of_requests() -> None:
+    """Exception classes and codes are the ones that plugins catch and compare."""
+    assert requests_seam.SEAM.RequestException is requests.RequestException
+    assert requests_seam.SEAM.codes.ok == 200
+
+
+def test_seam_outside_of_a_channel_is_plain_requests(server: ProviderServer) -> None:
+    """Whoever else uses Apprise in this process is served as before."""
+    response = requests_seam.SEAM.post(f"{server.url}/hook", json={"message": "plain"}, timeout=5)
+    assert response.json()["ok"] is True
+    assert server.hook.requests[0].request.headers["user-agent"].startswith("python-requests")
+    response.close()
+
+
+def test_seam_takes_positional_arguments_as_requests_does(server: ProviderServer) -> None:
+    """Some plugins pass the data by position, and a form is encoded as requests encodes it."""
+    channel = build_channel(AppriseConfig("desk", f"json://127.0.0.1:{server.port}/hook"), environ={})
+    provider = channel._provider  # type: ignore[attr-defined]
+
+    def submit(_plugin: object, _message: Message) -> bool:
+        requests_seam.SEAM.post(f"{server.url}/hook/form", {"a": "1 2"}, auth=("user", "password"))
+        requests_seam.SEAM.post(f"{server.url}/hook/json", None, {"b": [1]})
+        requests_seam.SEAM.get(f"{server.url}/hook/query", {"c": "é"})
+        requests_seam.SEAM.request("PUT", f"{server.url}/hook", files={"file": ("name.txt", b"content")})
+        return True
+
+    provider.submit = submit
+    channel.send(MESSAGE)
+    channel.close()
+    form, json, query = (recorded.request for recorded in server.hook.requests)
+    assert (form.form(), form.headers["authorization"]) == ({"a": "1 2"}, "Basic dXNlcjpwYXNzd29yZA==")
+    assert json.json_object() == {"b": [1]}
+    assert query.query == "c=%C3%A9"
+
+
+def test_channels_that_run_at_once_never_meet(server: ProviderServer) -> None:
+    """Each lane finds its own channel's HTTP."""
+    channels = [
+        build_channel(TelegramConfig(TELEGRAM_TOKEN, chat, base_url=server.url), environ={})
+        for chat in (TELEGRAM_CHAT, TELEGRAM_GROUP)
+    ]
+    threads = [
+        threading.Thread(target=lambda channel=channel: [channel.send(MESSAGE) for _ in range(30)])
+        for channel in channels
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for channel in channels:
+        channel.close()
+    by_target: dict[str, set[int]] = {}
+    for message in server.telegram.accepted:
+        by_target.setdefault(message.target, set()).add(message.connection)
+    assert {target: len(used) for target, used in by_target.items()} == {TELEGRAM_CHAT: 1, TELEGRAM_GROUP: 1}
+    assert len(server.telegram.accepted) == 60
+
+
+def test_plugin_that_no_longer_uses_requests_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Better no start than sends without a deadline."""
+    monkeypatch.delattr(sys.modules["apprise.plugins.telegram"], "requests")
+    with pytest.raises(RuntimeError, match="no longer makes its requests by the module"):
+        build_channel(TelegramConfig(TELEGRAM_TOKEN, TELEGRAM_CHAT), environ={})
+
+
+def test_plugin_that_addresses_somebody_else_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that renames `targets` would write to the number that the plugin was built with."""
+    real = plugins.built_in_plugin
+
+    def build(provider: str, arguments: dict[str, object]) -> object:
+        plugin = real(provider, arguments)
+        kind = type(plugin)
+        fixed = type("Renamed", (kind,), {"targets": property(lambda _: ["+12025550100"], lambda *_: None)})
+        plugin.__class__ = fixed
+        return plugin
+
+    monkeypatch.setattr(plugins, "built_in_plugin", build)
+    with pytest.raises(ConfigurationError, match="does not address what channel whatsapp is configured for"):
+        build_channel(MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT), environ={})

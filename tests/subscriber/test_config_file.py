@@ -1,0 +1,165 @@
+"""The TOML file: further channels, and faults that name the place and never quote the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.errors import ConfigurationError
+from bus.settings import SettingsReader
+from subscriber.channels.channel import AppriseConfig
+from subscriber.config_file import ConfigFile, read_config_file
+from subscriber.deliveries import Limit
+
+CANARY = "canary4711"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "alertbus.toml"
+
+
+def read(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> ConfigFile:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    reader = SettingsReader(environ or {}, None)
+    return reader.complete(read_config_file(file, reader, explicit=True, deadline_seconds=7))
+
+
+def problems_of(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read(file, text, environ)
+    assert CANARY not in str(caught.value)
+    return list(caught.value.problems)
+
+
+def test_empty_file_says_nothing(file: Path) -> None:
+    assert read(file, "") == ConfigFile()
+
+
+def test_channel_with_everything(file: Path) -> None:
+    found = read(
+        file, '\ufeff[channels.desk]\r\nurl = "json://127.0.0.1:9000/"\r\npace = "20/s"\r\nconcurrency = 64\r\n'
+    )
+    assert found.channels == (AppriseConfig("desk", "json://127.0.0.1:9000/", (Limit(20, 1),), 64, 7),)
+
+
+def test_channel_with_a_url_only(file: Path) -> None:
+    (channel,) = read(file, '[channels."e-mail_1"]\nurl = " mailtos://u:p@example.org "\n').channels
+    assert channel == AppriseConfig("e-mail_1", "mailtos://u:p@example.org", (), 1, 7)
+    assert "u:p" not in repr(channel)
+
+
+def test_url_from_the_environment(file: Path) -> None:
+    found = read(file, '[channels.desk]\nurl = "env:DESK_URL"\n', {"DESK_URL": "json://127.0.0.1:9000/ "})
+    assert found.channels[0].url == "json://127.0.0.1:9000/"
+    assert found.variables == {"DESK_URL"}
+
+
+def test_url_from_a_file_beside_the_toml_or_elsewhere(file: Path) -> None:
+    secret = file.with_name("desk.url")
+    secret.write_text("json://127.0.0.1:9000/\n")
+    for url in ("file:desk.url", f"file:{secret.as_posix()}", f"file://{secret.as_posix()}"):
+        assert read(file, f'[channels.desk]\nurl = "{url}"\n').channels[0].url == "json://127.0.0.1:9000/"
+
+
+def test_routes_are_handed_on_as_written(file: Path) -> None:
+    found = read(file, '[[routes]]\nmatch = { severity = ">=WARNING" }\nchannels = ["desk"]\n')
+    assert found.routes == [{"match": {"severity": ">=WARNING"}, "channels": ["desk"]}]
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "words"),
+    [
+        ("", "url", "must be an Apprise URL in quotes"),
+        ("url = 1", "url", "must be an Apprise URL in quotes"),
+        (f'url = "{CANARY}"', "url", "must come to an Apprise URL"),
+        (f'url = "json://{CANARY} x"', "url", "must come to an Apprise URL"),
+        ('url = "env:DESK_URL"', "url", "names the variable DESK_URL by env:, which is not set"),
+        (f'url = "file:{CANARY}"', "url", "the file can't be read (No such file or directory)"),
+        (f'url = "file:~{CANARY}/x"', "url", "that can't be the path of a file"),
+        (f'url = "json://h/"\npace = "{CANARY}"', "pace", 'must be messages per time, such as "20/s"'),
+        ('url = "json://h/"\npace = 20', "pace", "must be messages per time"),
+        ('url = "json://h/"\nconcurrency = 0', "concurrency", "must be a whole number from 1 to 64"),
+        ('url = "json://h/"\nconcurrency = 65', "concurrency", "must be a whole number from 1 to 64"),
+        ('url = "json://h/"\nconcurrency = true', "concurrency", "must be a whole number from 1 to 64"),
+        (f'url = "json://h/"\nconcurrency = "{CANARY}"', "concurrency", "must be a whole number from 1 to 64"),
+        ('url = "json://h/"\nconcurency = 1', "concurency", "is no key of a channel; did you mean concurrency?"),
+    ],
+)
+def test_fault_of_a_channel_names_table_and_key(file: Path, line: str, place: str, words: str) -> None:
+    (problem,) = problems_of(file, f"[channels.desk]\n{line}\n")
+    assert problem.startswith(f"ALERTBUS_CONFIG [channels.desk] {place}")
+    assert words in problem
+
+
+def test_every_fault_is_told_at_once(file: Path) -> None:
+    text = (
+        "[channels.a]\nurl = 1\npace = 1\nconcurrency = 0\nx = 1\n[channels.b]\nurl = 1\n[paths]\n[[routes]]\nx = 1\n"
+    )
+    assert len(problems_of(file, text)) >= 7
+
+
+@pytest.mark.parametrize("name", ["whatsapp", "telegram", "all"])
+def test_channel_by_a_name_of_alertbus_is_refused(file: Path, name: str) -> None:
+    (problem,) = problems_of(file, f'[channels.{name}]\nurl = "json://h/"\n')
+    assert problem == f"ALERTBUS_CONFIG [channels.{name}] is a name that alertbus uses itself; choose another one."
+
+
+@pytest.mark.parametrize("name", ["Desk", "-a", "a b", "a" * 33, "ä"])
+def test_channel_by_an_odd_name_is_refused(file: Path, name: str) -> None:
+    (problem,) = problems_of(file, f'[channels."{name}"]\nurl = "json://h/"\n')
+    assert "must have a name of 1 to 32 lower-case letters" in problem
+
+
+@pytest.mark.parametrize("text", ["channels = 1\n", "[[channels]]\n"])
+def test_channels_that_are_no_tables_are_refused(file: Path, text: str) -> None:
+    assert problems_of(file, text) == ["ALERTBUS_CONFIG [channels] must be tables like [channels.desk]."]
+
+
+def test_channel_that_is_no_table_is_refused(file: Path) -> None:
+    assert problems_of(file, "[channels]\ndesk = 1\n") == [
+        "ALERTBUS_CONFIG [channels.desk] must be a table with a url."
+    ]
+
+
+def test_unknown_table_is_named_with_what_was_meant(file: Path) -> None:
+    assert problems_of(file, "[chanels]\n[weather]\n") == [
+        "ALERTBUS_CONFIG [chanels] is no table of alertbus; did you mean channels?",
+        "ALERTBUS_CONFIG [weather] is no table of alertbus.",
+    ]
+
+
+def test_fault_of_a_route_names_its_place(file: Path) -> None:
+    problems = problems_of(file, f'[[routes]]\nchannels = ["desk"]\nmatch = {{ severity = "{CANARY}" }}\n')
+    assert problems
+    assert all(problem.startswith("ALERTBUS_CONFIG routes[0]") for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [(f"a = 1\nb = {CANARY}\n", "line 2, column 5"), (f'a = "{CANARY}', "end of document"), ("=", "line 1, column 1")],
+)
+def test_syntax_fault_names_the_line_only(file: Path, text: str, place: str) -> None:
+    assert problems_of(file, text) == [f"ALERTBUS_CONFIG: the file is no valid TOML at {place}; correct it."]
+
+
+def test_file_that_is_no_text_is_refused(file: Path) -> None:
+    assert problems_of(file, b"\xff" + CANARY.encode()) == ["ALERTBUS_CONFIG must name a UTF-8 text file."]
+
+
+def test_missing_file_is_a_fault_only_when_it_was_named(file: Path) -> None:
+    for explicit, count in ((False, 0), (True, 1)):
+        reader = SettingsReader({}, None)
+        assert read_config_file(file, reader, explicit=explicit, deadline_seconds=7) == ConfigFile()
+        assert len(reader.problems) == count
+    assert reader.problems == ["ALERTBUS_CONFIG names a file that does not exist; create it, or unset the variable."]
+
+
+def test_file_that_is_a_folder_or_no_path_is_a_fault(tmp_path: Path) -> None:
+    for path in (tmp_path, Path(f"{CANARY}\0"), Path(f"~{CANARY}/x.toml")):
+        reader = SettingsReader({}, None)
+        assert read_config_file(path, reader, explicit=False, deadline_seconds=7) == ConfigFile()
+        assert len(reader.problems) == 1
+        assert reader.problems[0].startswith("ALERTBUS_CONFIG")
+        assert CANARY not in reader.problems[0]

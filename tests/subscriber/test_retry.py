@@ -1,0 +1,213 @@
+"""What becomes of a delivery after an attempt."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity
+from subscriber.deliveries import Decision, Delivery, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
+from subscriber.policy.retry import (
+    LONGEST_WAIT_SECONDS,
+    UNSAID_WAIT_SECONDS,
+    RetryPolicy,
+    backoff_seconds,
+    decide,
+    too_old,
+)
+
+PUBLISHED_US = 1_770_000_000_000_000
+SECOND_US = 1_000_000
+HOUR_US = 3600 * SECOND_US
+POLICY = RetryPolicy(backoff_base_seconds=2.0, backoff_cap_seconds=60.0)
+
+
+class HighestRandom(Random):
+    """Draws the end of every range, so that a wait is known."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def risk(severity: Severity) -> RiskEvent:
+    return RiskEvent(event_type="DRAWDOWN_BREACH", severity=severity)
+
+
+def held(
+    alert: Alert | None = None,
+    *,
+    state: DeliveryState = DeliveryState.PENDING,
+    retries: int = 0,
+    possible_repeat: bool = False,
+) -> Delivery:
+    return Delivery(
+        id=1,
+        alert=alert or risk(Severity.CRITICAL),
+        channel="telegram",
+        state=state,
+        published_us=PUBLISHED_US,
+        due_at_us=PUBLISHED_US,
+        retries=retries,
+        lease="lease",
+        possible_repeat=possible_repeat,
+    )
+
+
+def decided(outcome: Outcome, delivery: Delivery | None = None, age_us: int = SECOND_US) -> Decision:
+    return decide(outcome, delivery or held(), POLICY, PUBLISHED_US + age_us, HighestRandom())
+
+
+def retry_after(seconds: float, *, counts: bool, in_doubt: bool) -> RetryAt:
+    return RetryAt(PUBLISHED_US + SECOND_US + round(seconds * SECOND_US), counts, in_doubt)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Outcome(Reason.ACCEPTED), Done()),
+        (Outcome(Reason.REJECTED), GiveUp(DeliveryState.DEAD)),
+        (Outcome(Reason.RATE_LIMITED, retry_after_seconds=35), retry_after(35, counts=False, in_doubt=False)),
+        (Outcome(Reason.RATE_LIMITED), retry_after(2 * UNSAID_WAIT_SECONDS, counts=False, in_doubt=False)),
+        (Outcome(Reason.UNAVAILABLE), retry_after(2, counts=True, in_doubt=False)),
+        (Outcome(Reason.UNAVAILABLE, in_doubt=True), retry_after(2, counts=True, in_doubt=True)),
+        (Outcome(Reason.UNAVAILABLE, retry_after_seconds=7), retry_after(7, counts=True, in_doubt=False)),
+        (Outcome(Reason.UNAVAILABLE, retry_after_seconds=0.5), retry_after(2, counts=True, in_doubt=False)),
+        (Outcome(Reason.NETWORK), retry_after(2, counts=True, in_doubt=False)),
+        (Outcome(Reason.TIMEOUT, in_doubt=True), retry_after(2, counts=True, in_doubt=True)),
+        (Outcome(Reason.TIMEOUT), retry_after(2, counts=True, in_doubt=True)),
+        (Outcome(Reason.UNAUTHORIZED), retry_after(0, counts=False, in_doubt=False)),
+    ],
+)
+def test_decide_follows_the_closed_table(outcome: Outcome, expected: Decision) -> None:
+    """One row of the design per case."""
+    assert decided(outcome) == expected
+
+
+@pytest.mark.parametrize("reason", set(Reason) - {Reason.ACCEPTED, Reason.REJECTED})
+@pytest.mark.parametrize(
+    "delivery", [held(state=DeliveryState.IN_DOUBT), held(possible_repeat=True)], ids=["in_doubt", "possible_repeat"]
+)
+def test_decide_after_an_attempt_in_doubt_keeps_the_doubt(reason: Reason, delivery: Delivery) -> None:
+    """A refused connection says nothing about the earlier attempt that may have arrived."""
+    decision = decided(Outcome(reason), delivery)
+    assert isinstance(decision, RetryAt)
+    assert decision.in_doubt
+
+
+@pytest.mark.parametrize(("retries", "seconds"), [(0, 2), (1, 4), (4, 32), (5, 60), (6, 60), (10**9, 60)])
+def test_decide_after_more_retries_waits_longer_up_to_the_cap(retries: int, seconds: float) -> None:
+    """The curve doubles, and a long outage neither overflows it nor passes the cap."""
+    assert decided(Outcome(Reason.NETWORK), held(retries=retries)) == retry_after(seconds, counts=True, in_doubt=False)
+
+
+@pytest.mark.parametrize("wait", [math.nan, -1.0])
+def test_decide_with_a_wait_that_says_nothing_uses_its_own(wait: float) -> None:
+    """A broken answer of the provider neither stops nor speeds up the retries."""
+    outcome = Outcome(Reason.RATE_LIMITED, retry_after_seconds=wait)
+    assert decided(outcome) == decided(Outcome(Reason.RATE_LIMITED))
+
+
+@pytest.mark.parametrize("wait", [math.inf, 1e300])
+def test_decide_with_an_endless_wait_cuts_it(wait: float) -> None:
+    """A broken answer of the provider does not put an alert off for ever."""
+    outcome = Outcome(Reason.RATE_LIMITED, retry_after_seconds=wait)
+    assert decided(outcome) == retry_after(LONGEST_WAIT_SECONDS, counts=False, in_doubt=False)
+
+
+OPAQUE = OpaqueAlert(original_kind="x", event_type="X", severity=Severity.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    ("alert", "age_us", "expected"),
+    [
+        (risk(Severity.CRITICAL), 10_000 * HOUR_US, False),
+        (OPAQUE, 10_000 * HOUR_US, False),
+        (risk(Severity.WARNING), 24 * HOUR_US, False),
+        (risk(Severity.WARNING), 24 * HOUR_US + 1, True),
+        (risk(Severity.INFO), 12 * HOUR_US, False),
+        (risk(Severity.INFO), 12 * HOUR_US + 1, True),
+        (AgentAction(action=Action.BUY), 12 * HOUR_US + 1, True),
+        (risk(Severity.INFO), -HOUR_US, False),
+    ],
+)
+def test_too_old_asks_the_age_that_the_severity_has(alert: Alert, age_us: int, expected: bool) -> None:
+    """CRITICAL never expires by default, and an alert from the future is not old."""
+    assert too_old(held(alert), POLICY, PUBLISHED_US + age_us) is expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (Reason.RATE_LIMITED, DeliveryState.EXPIRED),
+        (Reason.UNAVAILABLE, DeliveryState.EXPIRED),
+        (Reason.NETWORK, DeliveryState.EXPIRED),
+        (Reason.TIMEOUT, DeliveryState.EXPIRED),
+        (Reason.UNAUTHORIZED, DeliveryState.EXPIRED),
+        (Reason.REJECTED, DeliveryState.DEAD),
+    ],
+)
+def test_decide_past_the_age_gives_up(reason: Reason, state: DeliveryState) -> None:
+    """Retrying ends by age; what was refused for good is dead at any age."""
+    assert decided(Outcome(reason), held(risk(Severity.WARNING)), 25 * HOUR_US) == GiveUp(state)
+
+
+def test_decide_past_the_age_with_acceptance_is_done() -> None:
+    """What arrived late arrived."""
+    assert decided(Outcome(Reason.ACCEPTED), held(risk(Severity.INFO)), 25 * HOUR_US) == Done()
+
+
+def test_policy_with_its_own_ages_uses_them() -> None:
+    """A severity without an entry never expires; CRITICAL may be given an age."""
+    policy = RetryPolicy(max_age_seconds={Severity.CRITICAL: 1.0})
+    assert too_old(held(), policy, PUBLISHED_US + SECOND_US + 1)
+    assert not too_old(held(risk(Severity.INFO)), policy, PUBLISHED_US + 10_000 * HOUR_US)
+
+
+@pytest.mark.parametrize(("base", "cap"), [(0.0, 60.0), (-1.0, 60.0), (2.0, 1.0), (1.0, math.inf), (math.nan, 60.0)])
+def test_policy_with_a_useless_backoff_is_refused(base: float, cap: float) -> None:
+    """Retries need a pause that is above nothing and below for ever."""
+    with pytest.raises(ValueError, match="backoff_base_seconds"):
+        RetryPolicy(backoff_base_seconds=base, backoff_cap_seconds=cap)
+
+
+@pytest.mark.parametrize("age", [0.0, -1.0, math.nan])
+def test_policy_with_a_useless_age_is_refused(age: float) -> None:
+    """An age of nothing would expire every alert."""
+    with pytest.raises(ValueError, match="max_age_seconds"):
+        RetryPolicy(max_age_seconds={Severity.INFO: age})
+
+
+@given(
+    attempt=st.integers(min_value=-1, max_value=10**12),
+    base=st.floats(min_value=1e-6, max_value=1e6),
+    factor=st.floats(min_value=1.0, max_value=1e6),
+    seed=st.integers(),
+)
+def test_backoff_seconds_stays_between_nothing_and_the_cap(attempt: int, base: float, factor: float, seed: int) -> None:
+    """Full jitter: anywhere below the curve, and never above the cap."""
+    policy = RetryPolicy(backoff_base_seconds=base, backoff_cap_seconds=base * factor)
+    curve = base * 2.0 ** min(max(attempt - 1, 0), 100)
+    assert 0.0 <= backoff_seconds(attempt, policy, Random(seed)) <= min(curve, base * factor)
+
+
+@given(
+    reason=st.sampled_from(sorted(set(Reason) - {Reason.ACCEPTED, Reason.REJECTED})),
+    wait=st.none() | st.floats(),
+    retries=st.integers(min_value=0, max_value=10**9),
+    seed=st.integers(),
+)
+def test_decide_for_a_critical_always_retries_and_never_before_the_providers_wait(
+    reason: Reason, wait: float | None, retries: int, seed: int
+) -> None:
+    """Whatever a provider answers, a CRITICAL that it has not refused for good is tried again."""
+    now_us = PUBLISHED_US + 1000 * HOUR_US
+    outcome = Outcome(reason, retry_after_seconds=wait)
+    decision = decide(outcome, held(retries=retries), POLICY, now_us, Random(seed))
+    assert isinstance(decision, RetryAt)
+    assert now_us <= decision.due_at_us <= now_us + LONGEST_WAIT_SECONDS * SECOND_US
+    if reason is Reason.RATE_LIMITED and wait is not None and 0 <= wait <= LONGEST_WAIT_SECONDS:
+        assert decision.due_at_us - now_us >= wait * SECOND_US

@@ -1,0 +1,344 @@
+"""The daemon's settings as a whole: every fault by name and at once, and no value in anything that is shown."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bus.errors import ConfigurationError
+from subscriber.channels.channel import TelegramConfig
+from subscriber.setting_groups import system_timezone, zone_of
+from subscriber.settings import (
+    BusSettings,
+    CredentialSettings,
+    HttpSettings,
+    StoreSettings,
+    SubscriberSettings,
+    channel_configs,
+    effective,
+    load_notification_settings,
+    secret_values,
+)
+
+CANARY = "canary-4711"
+TOKEN = "123456789:AAcanaryCanary_canary-Canary0123456"
+TELEGRAM = {"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_CHAT_ID": "987654321"}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def read(environ: dict[str, str]) -> SubscriberSettings:
+    return SubscriberSettings.from_environment(environ, env_file=None)
+
+
+def problems_of(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read(environ)
+    assert CANARY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    return list(caught.value.problems)
+
+
+def test_defaults_are_a_dry_run_on_this_machine() -> None:
+    settings = read({"TZ": "UTC"})
+    assert settings == SubscriberSettings()
+    assert channel_configs(settings) == ()
+    assert settings.store.database_url.get_secret_value() == "sqlite:///alertbus.db"
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8787)
+    assert settings.routes is None
+
+
+def test_from_environment_reads_every_group() -> None:
+    settings = read(
+        {
+            **TELEGRAM,
+            "ALERTBUS_DATA_ENDPOINT": "tcp://127.0.0.1:1,tcp://[::1]:2",
+            "ALERTBUS_CONTROL_ENDPOINT": "tcp://127.0.0.1:3,tcp://[::1]:*",
+            "ALERTBUS_DATABASE_URL": "postgresql+psycopg://ann:pw@db/alerts",
+            "ALERTBUS_HTTP_HOST": "0.0.0.0",
+            "ALERTBUS_HTTP_PORT": "9000",
+            "ALERTBUS_API_TOKEN": "long-random-word",
+            "ALERTBUS_TIMEZONE": "America/New_York",
+            "ALERTBUS_PUBLISHER_TIMEOUT": "5",
+            "ALERTBUS_LOG_LEVEL": "debug",
+            "ALERTBUS_LOG_FORMAT": "JSON",
+            "ALERTBUS_DELIVERY_BACKOFF_BASE": "0.5",
+            "ALERTBUS_DELIVERY_BACKOFF_CAP": "30",
+            "ALERTBUS_DELIVERY_DEADLINE": "3",
+            "ALERTBUS_DELIVERY_LEASE": "4",
+            "ALERTBUS_DELIVERY_MAX_AGE": "60",
+            "ALERTBUS_TELEGRAM_URL": "http://127.0.0.1:8081/",
+        }
+    )
+    assert settings.bus.data_endpoints == ("tcp://127.0.0.1:1", "tcp://[::1]:2")
+    assert settings.http.api_token == SecretStr("long-random-word")
+    assert str(settings.general.zone) == "America/New_York"
+    assert (settings.general.log_level, settings.general.log_format) == ("DEBUG", "json")
+    assert (settings.delivery.backoff_base_seconds, settings.delivery.backoff_cap_seconds) == (0.5, 30)
+    assert (settings.delivery.deadline_seconds, settings.delivery.lease_seconds) == (3, 4)
+    (config,) = channel_configs(settings)
+    assert isinstance(config, TelegramConfig)
+    assert (config.token, config.base_url, config.deadline_seconds) == (TOKEN, "http://127.0.0.1:8081", 3)
+
+
+def test_every_fault_of_every_group_is_told_at_once() -> None:
+    problems = problems_of(
+        {
+            "TELEGRAM_BOT_TOKEN": CANARY,
+            "TWILIO_AUTH_TOKEN_FILE": f"/{CANARY}",
+            "ALERTBUS_DATA_ENDPOINT": f"tcp://{CANARY}:1",
+            "ALERTBUS_CONTROL_ENDPOINT": "",
+            "ALERTBUS_DATABASE_URL": f"mysql://{CANARY}",
+            "ALERTBUS_HTTP_HOST": f"http://{CANARY}",
+            "ALERTBUS_HTTP_PORT": "0",
+            "ALERTBUS_API_TOKEN": f"{CANARY} {CANARY}",
+            "ALERTBUS_TIMEZONE": CANARY,
+            "ALERTBUS_PUBLISHER_TIMEOUT": "-1",
+            "ALERTBUS_LOG_LEVEL": CANARY,
+            "ALERTBUS_LOG_FORMAT": CANARY,
+            "ALERTBUS_DELIVERY_BACKOFF_BASE": "5",
+            "ALERTBUS_DELIVERY_BACKOFF_CAP": "4",
+            "ALERTBUS_DELIVERY_DEADLINE": "20",
+            "ALERTBUS_DELIVERY_LEASE": "20",
+            "ALERTBUS_DELIVERY_MAX_AGE": "nan",
+            "ALERTBUS_TELEGRAM_URL": f"http://{CANARY}.example",
+            "ALERTBUS_TWILIO_URL": CANARY,
+            "ALERTBUS_META_URL": f"https://user:{CANARY}@graph.example",
+            "ALERTBUS_HTP_PORT": CANARY,
+        }
+    )
+    assert {problem.split()[0].rstrip(":") for problem in problems} == {
+        "TELEGRAM_BOT_TOKEN",
+        "TELEGRAM_CHAT_ID",
+        "TWILIO_AUTH_TOKEN_FILE",
+        "TWILIO_ACCOUNT_SID",
+        "WHATSAPP_FROM",
+        "WHATSAPP_TO",
+        "ALERTBUS_DATA_ENDPOINT",
+        "ALERTBUS_DATABASE_URL",
+        "ALERTBUS_HTTP_HOST",
+        "ALERTBUS_HTTP_PORT",
+        "ALERTBUS_API_TOKEN",
+        "ALERTBUS_TIMEZONE",
+        "ALERTBUS_PUBLISHER_TIMEOUT",
+        "ALERTBUS_LOG_LEVEL",
+        "ALERTBUS_LOG_FORMAT",
+        "ALERTBUS_DELIVERY_BACKOFF_CAP",
+        "ALERTBUS_DELIVERY_LEASE",
+        "ALERTBUS_DELIVERY_MAX_AGE",
+        "ALERTBUS_TELEGRAM_URL",
+        "ALERTBUS_TWILIO_URL",
+        "ALERTBUS_META_URL",
+        "ALERTBUS_HTP_PORT",
+    }
+    assert len(problems) == 22
+    assert problems[-1] == "ALERTBUS_HTP_PORT is no setting of alertbus; did you mean ALERTBUS_HTTP_PORT?"
+
+
+def test_faults_of_the_file_and_of_the_environment_come_together(tmp_path: Path) -> None:
+    (tmp_path / "alertbus.toml").write_text("[channels.desk]\nurl = 1\n[[routes]]\nchanels = []\n")
+    problems = problems_of({"ALERTBUS_HTTP_PORT": "x", "TELEGRAM_CHAT_ID": "1234567"})
+    starts = [problem.split(" must ")[0].split(" is ")[0] for problem in problems]
+    assert starts[0] == "ALERTBUS_CONFIG [channels.desk] url"
+    assert {"ALERTBUS_HTTP_PORT", "TELEGRAM_BOT_TOKEN"} < set(starts)
+    assert any("routes[0]" in problem for problem in problems)
+
+
+def test_publishers_names_and_nobodys_prefix_are_left_alone() -> None:
+    read({"ALERTBUS_JOURNAL": "~nobody", "ALERTBUS_JOURNAL_SYNC": "x", "ALERTBUS_QUEUE_LIMIT": "x", "OTHER": "x"})
+
+
+def test_variable_that_the_file_refers_to_is_known(tmp_path: Path) -> None:
+    (tmp_path / "alertbus.toml").write_text('[channels.desk]\nurl = "env:ALERTBUS_DESK_URL"\n')
+    settings = read({"ALERTBUS_DESK_URL": "json://127.0.0.1:9000/"})
+    assert [config.name for config in channel_configs(settings)] == ["desk"]
+
+
+def test_endpoint_off_this_machine_needs_curve() -> None:
+    (problem,) = problems_of({"ALERTBUS_DATA_ENDPOINT": "tcp://0.0.0.0:5555"})
+    assert problem.startswith("ALERTBUS_DATA_ENDPOINT: only this machine")
+    assert "needs CURVE, which this release does not have yet" in problem
+
+
+def test_endpoints_of_unequal_length_name_both() -> None:
+    (problem,) = problems_of({"ALERTBUS_CONTROL_ENDPOINT": "tcp://127.0.0.1:1,tcp://127.0.0.1:2"})
+    assert "ALERTBUS_DATA_ENDPOINT and ALERTBUS_CONTROL_ENDPOINT are paired by position" in problem
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "alerts.example.org"])
+def test_http_for_other_machines_without_a_token_is_refused(host: str) -> None:
+    (problem,) = problems_of({"ALERTBUS_HTTP_HOST": host})
+    assert problem.startswith("ALERTBUS_API_TOKEN must be set, because ALERTBUS_HTTP_HOST lets other machines in")
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.1"])
+def test_http_for_this_machine_needs_no_token(host: str) -> None:
+    assert read({"ALERTBUS_HTTP_HOST": host}).http.api_token is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///alertbus.db",
+        "sqlite:////var/lib/alertbus/a.db",
+        "postgresql+psycopg://db/alerts",
+        "postgresql+psycopg://ann:p%40ss@db:5433/alerts?sslmode=require",
+    ],
+)
+def test_database_url_of_a_known_kind_is_taken(url: str) -> None:
+    assert StoreSettings(database_url=SecretStr(url)).database_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "postgresql://db/x",
+        "postgres://db/x",
+        "mysql://db/x",
+        "alertbus.db",
+        "postgresql+psycopg:///",
+        "postgresql+psycopg://db:port/x",
+        "postgresql+psycopg://[::1/x",
+    ],
+)
+def test_database_url_of_another_kind_says_the_known_ones(url: str) -> None:
+    (problem,) = problems_of({"ALERTBUS_DATABASE_URL": url})
+    assert problem == "ALERTBUS_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://user:password@host/name."
+
+
+@pytest.mark.parametrize("url", ["https://", "ftp://x.example", "https://x.example/path", "https://x.example?a=b", "x"])
+def test_provider_url_of_another_form_is_refused(url: str) -> None:
+    (problem,) = problems_of({"ALERTBUS_META_URL": url})
+    assert problem.startswith("ALERTBUS_META_URL must be an address like https://")
+
+
+def test_provider_url_in_plain_http_is_for_this_machine_only() -> None:
+    (problem,) = problems_of({"ALERTBUS_META_URL": "http://graph.example:80"})
+    assert problem.startswith("ALERTBUS_META_URL must begin with https://")
+    assert read({"ALERTBUS_META_URL": "http://[::1]:8080"}).providers.meta_url == "http://[::1]:8080"
+
+
+# --- time zone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "Europe", "/etc/localtime", "a\0b"])
+def test_zone_of_unknown_name_says_how_names_look(name: str) -> None:
+    with pytest.raises(ValueError, match="must be a time zone's name such as Europe/Berlin"):
+        zone_of(name)
+
+
+def test_system_timezone_takes_tz_then_the_machines_link_then_utc(tmp_path: Path) -> None:
+    zones = tmp_path / "zoneinfo" / "Asia"
+    zones.mkdir(parents=True)
+    (zones / "Tokyo").write_bytes(b"")
+    link = tmp_path / "localtime"
+    link.symlink_to(zones / "Tokyo")
+    assert system_timezone({"TZ": ":Europe/Berlin"}, link) == "Europe/Berlin"
+    assert system_timezone({"TZ": "nonsense"}, link) == "Asia/Tokyo"
+    assert system_timezone({}, tmp_path / "absent") == "UTC"
+
+
+# --- what is shown -----------------------------------------------------------------------------------------------
+
+
+def secretive(tmp_path: Path) -> SubscriberSettings:
+    (tmp_path / "alertbus.toml").write_text('[channels.desk]\nurl = "env:DESK"\n')
+    return read(
+        {
+            **TELEGRAM,
+            "TWILIO_ACCOUNT_SID": "AC" + "0123456789abcdef" * 2,
+            "TWILIO_AUTH_TOKEN": "fedcba9876543210" * 2,
+            "WHATSAPP_FROM": "whatsapp:+1 415 523 8886",
+            "WHATSAPP_TO": "+15551234567",
+            "ALERTBUS_API_TOKEN": "apitoken",
+            "ALERTBUS_DATABASE_URL": "postgresql+psycopg://ann:p%40ss@db:5433/alerts?password=second",
+            "DESK": "slack://TokenAAAAAAAAA/TokenBBBBBBBBB/#room",
+        }
+    )
+
+
+SECRETS = [
+    TOKEN,
+    "AAcanaryCanary_canary-Canary0123456",
+    "987654321",
+    "AC" + "0123456789abcdef" * 2,
+    "fedcba9876543210" * 2,
+    "15551234567",
+    "14155238886",
+    "apitoken",
+    "p%40ss",
+    "p@ss",
+    "TokenAAAAAAAAA",
+]
+
+
+def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
+    settings = secretive(tmp_path)
+    shown = repr(settings) + str(settings) + repr(channel_configs(settings))
+    assert [secret for secret in SECRETS if secret in shown] == []
+
+
+def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
+    shown = effective(secretive(tmp_path))
+    values = dict(shown)
+    assert len(values) == len(shown) == 29
+    assert values["TELEGRAM_BOT_TOKEN"] == "***"
+    assert values["WHATSAPP_CLOUD_TOKEN"] == "not set"
+    assert values["ALERTBUS_DATABASE_URL"] == "postgresql+psycopg://db:5433/alerts"
+    assert values["ALERTBUS_DATA_ENDPOINT"] == "tcp://127.0.0.1:5555"
+    assert values["ALERTBUS_CONFIG [channels.desk] url"] == "***"
+    assert [secret for secret in [*SECRETS, "second"] if secret in str(shown)] == []
+
+
+def test_effective_shows_the_default_database() -> None:
+    assert dict(effective(SubscriberSettings()))["ALERTBUS_DATABASE_URL"] == "sqlite:///alertbus.db"
+
+
+def test_secret_values_has_each_secret_and_its_parts(tmp_path: Path) -> None:
+    assert {*SECRETS, "second"} <= secret_values(secretive(tmp_path))
+
+
+def test_secret_values_leaves_ordinary_words_alone() -> None:
+    assert secret_values(SubscriberSettings()) == frozenset()
+    small = SubscriberSettings(credentials=CredentialSettings(telegram_chat_id=SecretStr("12345")))
+    assert secret_values(small) == frozenset()
+
+
+def test_settings_in_code_are_checked_too() -> None:
+    with pytest.raises(ValueError, match="paired by position"):
+        BusSettings(control_endpoints=("tcp://127.0.0.1:1", "tcp://127.0.0.1:2"))
+    with pytest.raises(ValueError, match="must be set, because ALERTBUS_HTTP_HOST"):
+        HttpSettings(host="0.0.0.0")
+
+
+# --- the plan's helper -------------------------------------------------------------------------------------------
+
+
+def test_load_notification_settings_gives_channels_and_hidden_secrets() -> None:
+    loaded = load_notification_settings(TELEGRAM, env_file=None)
+    assert loaded.channels == ("telegram",)
+    assert not loaded.dry_run
+    assert loaded.secrets["TELEGRAM_BOT_TOKEN"].get_secret_value() == TOKEN
+    assert TOKEN not in repr(loaded)
+    assert "987654321" not in repr(loaded)
+
+
+def test_load_notification_settings_without_credentials_is_a_dry_run() -> None:
+    loaded = load_notification_settings({}, env_file=None)
+    assert (loaded.channels, loaded.dry_run, dict(loaded.secrets)) == ((), True, {})
+
+
+def test_load_notification_settings_reads_the_process_and_its_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(f"TELEGRAM_BOT_TOKEN={TOKEN}\n")
+    monkeypatch.setenv("TELEGRAM_CHAT_ID", "@traders")
+    assert load_notification_settings().channels == ("telegram",)

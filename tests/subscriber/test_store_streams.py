@@ -1,0 +1,119 @@
+"""What the store knows of streams: missing means missing in the store, and lost is never the last word."""
+
+from __future__ import annotations
+
+import pytest
+
+from subscriber.store import Store, StreamPosition, StreamState
+from tests.support.alerts import OTHER_STREAM, STREAM, incoming, risk_event
+from tests.support.clock import START_US
+
+
+def accept_numbers(store: Store, *numbers: int, up_to: int | None = None) -> None:
+    positions = {} if up_to is None else {STREAM: up_to}
+    store.accept([incoming(risk_event(), number) for number in numbers], positions)
+
+
+def test_position_of_unknown_stream_is_not_known(store: Store) -> None:
+    """A stream that nobody placed begins at its first unacknowledged number, not at 1."""
+    assert store.position(STREAM) == StreamPosition(0, (), known=False)
+    accept_numbers(store, 500)
+    assert store.position(STREAM) == StreamPosition(0, ((500, 500),), known=False)
+
+
+def test_position_tells_what_is_settled_beyond(store: Store) -> None:
+    """Stored, lost and duplicate numbers beyond the contiguous one are ranges that never touch."""
+    accept_numbers(store, 1, 2, 5, 6, 9, up_to=2)
+    store.record_lost(STREAM, 7, 8, "pruned")
+    store.accept([incoming(known := risk_event(), 12)])
+    store.accept([incoming(known, 14)])
+    store.accept([incoming(risk_event(), 5, stream=OTHER_STREAM)])
+    assert store.position(STREAM) == StreamPosition(2, ((5, 9), (12, 12), (14, 14)), known=True)
+
+
+def test_position_moves_over_what_another_daemon_stored(store: Store) -> None:
+    """What is stored right behind the position counts, whoever acknowledged how far."""
+    accept_numbers(store, 1, 2, up_to=2)
+    accept_numbers(store, 3, 4, 6)
+    assert store.position(STREAM) == StreamPosition(4, ((6, 6),), known=True)
+
+
+def test_position_same_number_with_two_alerts_counts_once(store: Store) -> None:
+    """A number that holds two alerts is one number."""
+    accept_numbers(store, 2, 2, 3)
+    assert store.position(STREAM).ahead == ((2, 3),)
+
+
+def test_record_lost_leaves_stored_numbers_alone(store: Store) -> None:
+    """Another daemon may have stored some of them in the meantime."""
+    accept_numbers(store, 1, 4, 6, up_to=1)
+    assert store.record_lost(STREAM, 2, 8, "pruned\0") == ((2, 3), (5, 5), (7, 8))
+    assert store.position(STREAM).up_to == 8
+
+
+def test_record_lost_again_records_nothing(store: Store) -> None:
+    """A repeat, or another daemon's, adds no row; a longer range adds only the rest."""
+    assert store.record_lost(STREAM, 3, 5, "pruned") == ((3, 5),)
+    assert store.record_lost(STREAM, 3, 5, "pruned") == ()
+    assert store.record_lost(STREAM, 1, 9, "pruned") == ((1, 2), (6, 9))
+    assert store.position(STREAM).ahead == ((1, 9),)
+
+
+@pytest.mark.parametrize(
+    ("number", "left"), [(10, [(11, 20)]), (20, [(10, 19)]), (15, [(10, 14), (16, 20)]), (9, [(10, 20)])]
+)
+def test_accept_lost_number_that_arrives_is_no_longer_lost(
+    store: Store, number: int, left: list[tuple[int, int]]
+) -> None:
+    """It is stored, and its lost range is cut or split."""
+    store.record_lost(STREAM, 10, 20, "pruned")
+    accepted = store.accept([incoming(risk_event(), number, "telegram")])
+    assert accepted.recovered == (number != 9)
+    assert accepted.deliveries == {"telegram": 1}
+    assert lost_ranges(store) == left
+
+
+def test_accept_whole_lost_range_that_arrives_leaves_no_mark(store: Store) -> None:
+    """Nothing is lost any more; another stream's losses stay."""
+    store.record_lost(STREAM, 1, 3, "pruned")
+    store.record_lost(OTHER_STREAM, 1, 3, "pruned")
+    assert store.accept([incoming(risk_event(), number) for number in (1, 2, 3)]).recovered == 3
+    assert lost_ranges(store) == [(1, 3)]
+    assert store.record_lost(OTHER_STREAM, 1, 3, "pruned") == ()
+
+
+def test_accept_duplicate_of_a_lost_number_settles_it(store: Store) -> None:
+    """Its alert is kept under another number, so nothing of it is lost."""
+    store.accept([incoming(alert := risk_event(), 1)])
+    store.record_lost(STREAM, 2, 2, "pruned")
+    assert store.accept([incoming(alert, 2)]).recovered == 1
+    assert lost_ranges(store) == []
+
+
+def lost_ranges(store: Store) -> list[tuple[int, int]]:
+    with store.database.reading() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT first, last FROM stream_mark WHERE mark = 'lost' ORDER BY stream, first"
+        )
+        return [(row.first, row.last) for row in rows]
+
+
+def test_heard_keeps_the_newest_time(store: Store) -> None:
+    """Whichever daemon heard it last counts, in whatever order they say so."""
+    store.heard(STREAM, "trader-1", START_US + 5)
+    store.heard(STREAM, "trader-1", START_US + 3)
+    store.accept([incoming(risk_event(), 4)], {STREAM: 2})
+    assert store.streams() == [StreamState(STREAM, "trader-1", 2, 4, START_US + 5, START_US + 5, None)]
+
+
+def test_said_goodbye_keeps_the_reason(store: Store) -> None:
+    """Why a stream ended is known after a restart."""
+    store.said_goodbye(STREAM, "trader-1", "signal SIGTERM", START_US)
+    assert [(state.source, state.goodbye) for state in store.streams()] == [("trader-1", "signal SIGTERM")]
+
+
+def test_streams_are_told_in_the_order_of_their_coming(store: Store) -> None:
+    """The newest stream of a source is its last."""
+    store.heard(OTHER_STREAM, "trader-1", START_US)
+    store.heard(STREAM, "trader-1", START_US + 1)
+    assert [state.stream for state in store.streams()] == [OTHER_STREAM, STREAM]
