@@ -188,8 +188,7 @@ class SettingsReader(Faults):
 def variables(model: type[BaseModel]) -> Iterator[tuple[str, str, FieldInfo]]:
     """Return the variable, the attribute and the field of every setting in a model."""
     for attribute, field in model.model_fields.items():
-        if isinstance(field.validation_alias, str):
-            yield field.validation_alias, attribute, field
+        yield str(field.validation_alias), attribute, field
 
 
 def is_secret(field: FieldInfo) -> bool:

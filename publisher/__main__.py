@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from bus.alerts import Action, AgentAction, Alert, RiskEvent, Severity
+from bus.alerts import NAME_LIMIT, Action, AgentAction, Alert, RiskEvent, Severity
 from bus.errors import AlertBusError, ConfigurationError
 from publisher.publisher import Publisher
 from publisher.settings import PublisherSettings
@@ -25,9 +25,10 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NOT_STORED: Final = 3
 
-#: The script's own name, so that its coming and going is never taken for the trader's.
+#: The script's own name, whatever ALERTBUS_SOURCE says: its coming and going must never be taken for the trader's.
 SOURCE: Final = "alertbus-publish"
 _DRAIN_POLL_SECONDS: Final = 0.05
+_FLUSH_SECONDS: Final = 5.0
 _DEFAULT_DRAIN_SECONDS: Final = 30.0
 
 
@@ -44,9 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         parser.error("give a text, or --action, or --drain (one of them)")
     try:
         settings = PublisherSettings.from_environment(os.environ)
-        if options.source or "source" not in settings.model_fields_set:
-            settings = settings.model_copy(update={"source": options.source or SOURCE})
-        with Publisher(settings) as publisher:
+        with Publisher(settings.model_copy(update={"source": options.source})) as publisher:
             return _drain(publisher, options) if options.drain else _publish(publisher, options)
     except ConfigurationError as error:
         for problem in error.problems:
@@ -54,8 +53,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
-            name = ".".join(map(str, fault["loc"]))
-            print(f"alertbus-publish: --{name.replace('_', '-')}: {fault['msg']}", file=sys.stderr)  # noqa: T201
+            option = str(fault["loc"][0]).removesuffix("_type")
+            print(f"alertbus-publish: --{option}: {fault['msg']}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
     except AlertBusError as error:
         print(f"alertbus-publish: {error}", file=sys.stderr)  # noqa: T201
@@ -76,7 +75,12 @@ def _publish(publisher: Publisher, options: argparse.Namespace) -> int:
             refused += 1
         if options.rate is not None:
             time.sleep(1.0 / options.rate)  # the pace that was asked for is this command's purpose
-    publisher.flush(5.0)
+    flushed = publisher.flush(_FLUSH_SECONDS)
+    stats = publisher.stats()
+    if stats.volatile or not flushed:
+        reason = stats.last_error or f"it took nothing for {_FLUSH_SECONDS:g} s"
+        print(f"alertbus-publish: sent at best, for the journal does not work: {reason}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
     print(f"{published - refused} of {published} alerts journaled and sent")  # noqa: T201
     return EXIT_DONE if refused == 0 else EXIT_FAILED
 
@@ -106,6 +110,7 @@ def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
     while publisher.stats().journal_alerts and time.monotonic() < limit:
         time.sleep(_DRAIN_POLL_SECONDS)  # the sender's thread does the work; this one only watches
     left = publisher.stats().journal_alerts
+    found = max(found, left)  # a journal that can't be read is told by an alert of this publisher's own
     print(f"{found - left} of {found} alerts drained, {left} left")  # noqa: T201
     return EXIT_DONE if left == 0 else EXIT_NOT_STORED
 
@@ -173,8 +178,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wait", type=_positive, metavar="SECONDS", help="wait until a daemon has stored it; else exit 3"
     )
-    parser.add_argument("--source", metavar="NAME", help=f"the publisher's name (default {SOURCE})")
+    parser.add_argument(
+        "--source", type=_source, default=SOURCE, metavar="NAME", help=f"the publisher's name (default {SOURCE})"
+    )
     return parser
+
+
+def _source(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text) <= NAME_LIMIT:
+        raise argparse.ArgumentTypeError(f"use 1 to {NAME_LIMIT} printable characters")
+    return text
 
 
 def _severity(text: str) -> Severity:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
@@ -35,7 +36,7 @@ _OTHER_SEVERITIES: Final = {
     "ERROR": Severity.CRITICAL, "HIGH": Severity.CRITICAL, "FATAL": Severity.CRITICAL, "EMERGENCY": Severity.CRITICAL,
 }  # fmt: skip
 
-_MARK: Final = "__alertbus_publisher__"
+_LISTENERS: Final = "__alertbus_publishers__"
 
 
 class Tap(Protocol):
@@ -63,12 +64,13 @@ def attach(publisher: Tap, db_manager: object) -> int:
     ):
         try:
             original = getattr(db_manager, method)
-            if getattr(original, _MARK, None) is not publisher:
+            if not callable(original) or isinstance(db_manager, type):
+                raise TypeError(f"{method} is no method of an instance")
+            if publisher not in getattr(original, _LISTENERS, ()):
                 setattr(db_manager, method, _tapped(publisher, original, fields, build))
             tapped += 1
-        except Exception as error:  # an object of any kind may come in, and trading must go on
-            publisher.attach_failed(error)
-            logger.warning("alerts can't be taken from %s.%s", type(db_manager).__name__, method, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - an object of any kind may come in, and trading must go on
+            _count(publisher, error, f"alerts can't be taken from {type(db_manager).__name__}.{method}")
     return tapped
 
 
@@ -82,13 +84,18 @@ def _tapped(
     def log_and_publish(*arguments: Any, **named: Any) -> Any:
         try:  # first, for the database may be locked for seconds
             publisher.publish(build(_fields(names, arguments, named)))
-        except Exception as error:
-            publisher.attach_failed(error)
-            logger.warning("an event could not be published", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - it is counted, and trading goes on
+            _count(publisher, error, "an event could not be published")
         return original(*arguments, **named)
 
-    setattr(log_and_publish, _MARK, publisher)
+    setattr(log_and_publish, _LISTENERS, (*getattr(original, _LISTENERS, ()), publisher))
     return log_and_publish
+
+
+def _count(publisher: Tap, error: Exception, what: str) -> None:
+    with suppress(Exception):  # a log handler of the trader's may raise
+        publisher.attach_failed(error)
+        logger.warning("%s", what, exc_info=error)
 
 
 def _fields(names: Sequence[str], arguments: Sequence[Any], named: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +116,10 @@ def risk_event_of(fields: dict[str, Any]) -> Alert:
     try:
         return RiskEvent(**fields)
     except ValidationError as error:
-        return RiskEvent(**_replaced(fields, error, RiskEvent.texts))
+        faulty = _faulty(error)
+    except Exception:  # noqa: BLE001 - only a severity is looked at closely enough for a foreign object to raise
+        faulty = ["severity"]
+    return RiskEvent(**_replaced(fields, faulty, RiskEvent.texts))
 
 
 def agent_action_of(fields: dict[str, Any]) -> Alert:
@@ -117,8 +127,11 @@ def agent_action_of(fields: dict[str, Any]) -> Alert:
     try:
         return AgentAction(**fields)
     except ValidationError as error:
-        if not any(fault["loc"][:1] == ("action",) for fault in error.errors(include_url=False)):
-            return AgentAction(**_replaced(fields, error, AgentAction.texts))
+        faulty = _faulty(error)
+    except Exception:  # noqa: BLE001 - as above, an action
+        faulty = ["action"]
+    if "action" not in faulty:
+        return AgentAction(**_replaced(fields, faulty, AgentAction.texts))
     action = text_of(fields.get("action"), NAME_LIMIT)
     told = {name: value for name, value in fields.items() if value is not None and name != "state"}
     return risk_event_of(
@@ -133,18 +146,22 @@ def agent_action_of(fields: dict[str, Any]) -> Alert:
     )
 
 
-def _replaced(fields: dict[str, Any], error: ValidationError, texts: dict[str, int]) -> dict[str, Any]:
+def _faulty(error: ValidationError) -> list[str]:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return [str(fault["loc"][0]) for fault in faults]
+
+
+def _replaced(fields: dict[str, Any], faulty: Sequence[str], texts: dict[str, int]) -> dict[str, Any]:
     """Copy the fields with each refused one replaced by something that is not refused, and marked."""
     result = dict(fields)
     altered: dict[str, str] = {}
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        name = str(fault["loc"][0])
+    for name in faulty:
         value = fields.get(name)
         was = text_of(value, ALTERED_TEXT_LIMIT)
         if name == "severity":
             result[name] = _OTHER_SEVERITIES.get(was.strip().upper(), Severity.WARNING)
         elif name == "event_type":
-            result[name] = text_of(value, NAME_LIMIT) if value else "UNKNOWN"
+            result[name] = ("" if value is None else text_of(value, NAME_LIMIT)) or "UNKNOWN"
         elif name in texts:
             result[name] = text_of(value, texts[name])
         else:

@@ -125,7 +125,7 @@ class Journal:
             self._acknowledged = {str(store_id): int(up_to) for store_id, up_to in acknowledged}
             if len(self.stream) != _STREAM_BYTES or min([lowest or 1, *self._acknowledged.values()]) < 0:
                 raise ValueError("it holds numbers that no stream has")
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise JournalDamaged(f"{path} is no journal: {error}") from error
         self.source = text_of(meta.get("source"), NAME_LIMIT)
         self.goodbye: str | None = text_of(meta["goodbye"], NAME_LIMIT) if "goodbye" in meta else None
@@ -317,8 +317,7 @@ class Journal:
             self._connection.close()
         settled = self.held() == 0 and (self.goodbye is None or self.goodbye_heard or not self._acknowledged)
         if settled:
-            with suppress(OSError):  # then an adopter finds it empty
-                _remove(self._path)
+            _remove(self._path)
         self._lock.release(remove=settled)
 
     @contextmanager
@@ -388,7 +387,8 @@ def _connect(path: Path, sync: str) -> sqlite3.Connection:
 
 def _remove(path: Path) -> None:
     for name in (path.name, path.name + "-wal", path.name + "-shm"):
-        path.with_name(name).unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is empty, and the next publisher tries again
+            path.with_name(name).unlink()
 
 
 def _sizes(count: int) -> Iterator[int]:

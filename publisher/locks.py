@@ -32,7 +32,7 @@ class FileLock:
 
     def __init__(self, descriptor: int, path: Path) -> None:
         """Keep what `acquire` opened."""
-        self._descriptor = descriptor
+        self._descriptor: int | None = descriptor
         self._path = path
 
     @classmethod
@@ -49,10 +49,13 @@ class FileLock:
         return None
 
     def release(self, *, remove: bool = False) -> None:
-        """Give the lock up; with `remove`, its file goes first, where the system allows that."""
+        """Give the lock up; with `remove`, its file goes first, where the system allows that. Once is enough."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:  # the number may belong to another file by now
+            return
         if remove and sys.platform != "win32":
             self._unlink()
-        os.close(self._descriptor)
+        os.close(descriptor)
         if remove and sys.platform == "win32":
             self._unlink()
 

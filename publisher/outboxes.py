@@ -1,19 +1,21 @@
 """Every stream that this publisher offers: its own, and those that dead publishers left in the same folder.
 
-A journal that can't be written is replaced by a stream in memory; one that can't be read is set aside. Both are told
-as CRITICAL alerts, for the trader must not be the one who finds out. Used by the sender's thread alone.
+A journal that can't be written is replaced by a stream in memory; a damaged one is set aside; one that can't be read
+now, or only by a newer version, stays for a later publisher. All are told as CRITICAL alerts, for the trader must not
+be the one who finds out. Used by the sender's thread alone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
-from publisher.errors import JournalError
+from publisher.errors import JournalDamaged, JournalError
 from publisher.handover import Counters
 from publisher.journal import Journal, Outbox, left_behind, set_aside
 from publisher.volatile import VolatileOutbox
@@ -39,6 +41,7 @@ class Outboxes:
         self._counters = counters
         self._clock = clock
         self._by_stream: dict[bytes, Outbox] = {}
+        self._stores: set[str] = set()
         #: What happened to journals, still to be published by the sender.
         self.events: list[SystemEvent] = []
 
@@ -70,13 +73,29 @@ class Outboxes:
 
     def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
         """Keep a batch in the own stream, on disk as long as that works; return its first number."""
+        held = self.own.held()
         try:
-            return self.own.append(batch)
+            first = self.own.append(batch)
         except JournalError as error:
-            self.own.own = False  # what the file holds stays on offer as long as it can be read
+            self.own.own = False  # what the file holds stays on offer as long as it can be read,
+            self.own.goodbye = "journal failed"  # and that its beats end is no sign of the trader's death
             self._go_volatile(error)
             self._by_stream[self.own.stream] = self.own
-            return self.own.append(batch)
+            held, first = 0, self.own.append(batch)
+        self._counters.dropped += held + len(batch) - self.own.held()  # memory holds only so many
+        return first
+
+    def store_seen(self, store_id: str) -> None:
+        """Keep for a store, from now on, what it has not acknowledged: another one may be quicker."""
+        self._stores.add(store_id)
+        for outbox in self:
+            self._note_store(outbox, store_id)
+
+    def _note_store(self, outbox: Outbox, store_id: str) -> None:
+        try:
+            outbox.acknowledge(store_id, outbox.first_unacknowledged(store_id) - 1, self._clock.now_us())
+        except JournalError as error:
+            self._counters.failed(error)
 
     def acknowledge(self, outbox: Outbox, store_id: str, up_to: int, *, goodbye_heard: bool) -> None:
         """Note an acknowledgement; an adopted stream that is settled is let go, and its file removed."""
@@ -87,7 +106,8 @@ class Outboxes:
             self._counters.failed(error)
             return
         self._counters.acknowledged += held - outbox.held()
-        settled = outbox.held() == 0 and (outbox.goodbye is None or goodbye_heard)
+        outbox.goodbye_heard |= goodbye_heard
+        settled = outbox.held() == 0 and (outbox.goodbye is None or outbox.goodbye_heard)
         if settled and outbox is not self.own:
             outbox.close()
             del self._by_stream[outbox.stream]
@@ -111,10 +131,11 @@ class Outboxes:
                     self._counters.failed(error)
 
     def close(self) -> None:
-        """Let go of every stream; what is not settled stays in its file."""
+        """Let go of every stream; what is not settled stays in its file, and what was in memory only is lost."""
+        if self.volatile:
+            self._counters.dropped += self.own.held()
         for outbox in self:
             outbox.close()
-        self._by_stream.clear()
 
     def _adopt(self) -> None:
         try:
@@ -130,27 +151,35 @@ class Outboxes:
             try:
                 journal = Journal.adopt(path, sync=self._sync)
             except JournalError as error:
-                self._set_aside(path, error)
+                self._unreadable(path, error)
                 continue
-            if journal is not None:
+            if journal is None:
+                continue
+            if journal.stream in self._by_stream:  # a copy of a file: its turn comes with the next publisher
+                journal.close()
+            else:
                 self._by_stream[journal.stream] = journal
 
-    def _set_aside(self, path: Path, error: JournalError) -> None:
+    def _unreadable(self, path: Path, error: JournalError) -> None:
         self._counters.failed(error)
-        try:
-            where = f"It was set aside as {set_aside(path).name}."
-        except JournalError as second:
-            where = f"It could not be set aside either: {second}"
-        logger.critical("a journal can't be read: %s; %s", error, where)
-        self._tell("JOURNAL_UNREADABLE", f"A journal can't be read, and what it held was not sent. {error}. {where}")
+        where = "It stays where it is, and the next publisher tries it again."
+        if isinstance(error, JournalDamaged):
+            try:
+                where = f"It was set aside as {set_aside(path).name}."
+            except JournalError as second:
+                where = f"It could not be set aside either: {second}"
+        self._tell("JOURNAL_UNREADABLE", f"A journal can't be read, and what it holds was not sent. {error} {where}")
 
     def _go_volatile(self, error: JournalError) -> None:
         self._counters.failed(error)
         self.own = VolatileOutbox(self._source)
-        logger.critical("the journal can't be written, alerts go on from memory: %s", error)
+        for store_id in self._stores:
+            self._note_store(self.own, store_id)
         self._tell("JOURNAL_FAILED", f"Alerts of this publisher are held in memory only until it restarts. {error}")
 
     def _tell(self, event_type: str, description: str) -> None:
         self.events.append(
             SystemEvent(event_type=event_type, severity=Severity.CRITICAL, source=self._source, description=description)
         )
+        with suppress(Exception):  # a handler of the trader's may raise
+            logger.critical("%s: %s", event_type, description)

@@ -196,8 +196,8 @@ class Publisher(Shortcuts):
             reason: Told to the daemon; anything that begins with `exception` or `signal` is told to people.
 
         Returns:
-            Whether every daemon acknowledged everything. Otherwise it stays in the journal, and the next publisher
-            on this machine, or `alertbus-publish --drain`, offers it.
+            Whether every daemon acknowledged all that was published here. Otherwise it stays in the journal, and
+            the next publisher on this machine, or `alertbus-publish --drain`, offers it.
         """
         self._closed = True
         if not self._started:

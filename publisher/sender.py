@@ -344,6 +344,7 @@ class Sender:
         match message:
             case Welcome():
                 daemon.store_id = message.store_id
+                self._outboxes.store_seen(message.store_id)
             case Ack():
                 self._acknowledged(daemon, message)
             case Replay():

@@ -90,7 +90,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace:
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes to a stream; what goes wrong there never reaches the caller, nor a secret the stream."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging calls it so
         """Say that a record is lost and nothing of it: the standard method prints its raw arguments."""
         with suppress(Exception):  # a stream that is closed or full is what brought us here
             self.stream.write(f"a log record could not be written ({type(sys.exception()).__name__})\n")

@@ -120,6 +120,14 @@ class AppriseChannel:
             return "no request"
         return f"{exchange.method} {exchange.shown_url}, {len(exchange.request_body)} bytes"
 
+    def prepare(self) -> None:
+        """Read the CA bundle.
+
+        Raises:
+            ConfigurationError: It can't be read.
+        """
+        self._http.prepare()
+
     def verify(self, message: Message) -> None:
         """Make sure, without a request, that the plugin calls through our HTTP and addresses exactly our target.
 

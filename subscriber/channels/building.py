@@ -50,6 +50,7 @@ def build_channel(
         rehearsal=rehearsal,
         on_late=on_late,
     )
+    channel.prepare()
     if not isinstance(config, AppriseConfig):
         channel.verify(_SPECIMEN)
     return channel

@@ -99,7 +99,7 @@ class Call:
             self._handle = handle
 
     def adopt(self, handle: socket.socket) -> bool:
-        """Keep the handle of a connection that closes before its answer has been read, as one does that is not kept alive.
+        """Keep the handle of a connection that closes before its answer is read, as one does that is not kept alive.
 
         Returns:
             Whether this is the one in use; it is then closed with the next `hold`.

@@ -106,9 +106,8 @@ class Meta(Provider):
             return verdicts.general(answer, redaction)
         messages = answer.json.get("messages")
         first = mapping(messages[0]) if isinstance(messages, list) and messages else {}
-        if not isinstance(first.get("id"), str):
-            return verdicts.unreadable(answer)
-        return Outcome(Reason.ACCEPTED, status=answer.status, provider_message_id=first["id"])
+        message_id = first.get("id")
+        return verdicts.accepted(answer, message_id) if isinstance(message_id, str) else verdicts.unreadable(answer)
 
     def reaches_target(self, exchange: Exchange) -> bool:
         """Look for the recipient in the request."""

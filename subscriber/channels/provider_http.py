@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import io
 import logging
+import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -59,6 +60,16 @@ class ProviderHttp:
         self._origins = {built_in: used.rstrip("/") for built_in, used in (origins or {}).items()}
         self._lock = threading.Lock()
         self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
+        self._trust: dict[bool, ssl.SSLContext] = {}
+
+    def prepare(self) -> None:
+        """Read the CA bundle now, which the first request would do otherwise.
+
+        Raises:
+            ConfigurationError: It can't be read.
+        """
+        with self._lock:
+            self._trusted(verify=True)
 
     def request(self, call: Call, method: str, url: str, **arguments: Any) -> requests.Response:
         """Make one request of a call, as `requests.request` would, and record it in the call.
@@ -141,12 +152,19 @@ class ProviderHttp:
                 manager = self._managers[proxy, verify] = self._new_manager(proxy, verify=verify)
             return manager
 
+    def _trusted(self, *, verify: bool) -> ssl.SSLContext:
+        if verify not in self._trust:
+            if not verify:  # the channel's URL says so; a warning with each message helps nobody
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            self._trust[verify] = self._environment.trust(verify=verify)
+        return self._trust[verify]
+
     def _new_manager(self, proxy: str | None, *, verify: bool) -> urllib3.PoolManager:
         options: dict[str, Any] = {
             "num_pools": 4,
             "maxsize": self._connections,
             "socket_options": SOCKET_OPTIONS,
-            "ssl_context": self._environment.trust(verify=verify),
+            "ssl_context": self._trusted(verify=verify),
         }
         manager: urllib3.PoolManager
         if proxy is None:
@@ -156,7 +174,7 @@ class ProviderHttp:
             manager = urllib3.ProxyManager(
                 proxy,
                 proxy_headers=make_headers(proxy_basic_auth=unquote(credentials)) if credentials else {},
-                proxy_ssl_context=self._environment.trust(),
+                proxy_ssl_context=self._trusted(verify=True),
                 **options,
             )
         manager.pool_classes_by_scheme = POOL_CLASSES
@@ -210,9 +228,10 @@ def _as_response(prepared: requests.PreparedRequest, exchange: Exchange) -> requ
 
 def _told(call: Call, error: BaseException) -> str:
     """Say what went wrong by the innermost error, which is the system's own: the outer ones hold the URL."""
-    if call.given_up:
-        return f"no answer within {call.deadline_seconds:g} s"
     root = _root(error)
+    # The socket's own limit, which has no number of the system, is what remained of the deadline.
+    if call.given_up or (isinstance(root, TimeoutError) and root.errno is None):
+        return f"no answer within {call.deadline_seconds:g} s"
     words = str(root) if isinstance(root, OSError) else ""
     return f"{type(root).__name__}: {words}" if words else type(root).__name__
 

@@ -16,7 +16,7 @@ MAX_DETAIL_CHARACTERS: Final = 300
 #: Shorter ones would tear holes into innocent words.
 _SHORTEST: Final = 5
 
-_UNREADABLE: Final = re.compile(r"[\x00-\x1f\x7f\s]+")
+_UNREADABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
 class Redaction:
@@ -37,6 +37,7 @@ class Redaction:
     def text(self, text: str) -> str:
         """Return one bounded line without secrets."""
         clean = _UNREADABLE.sub(" ", self._pattern.sub(MASK, text)).strip()
+        clean = clean.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair, a database may not
         # Cut after masking, so that no secret's first half is left at the end.
         return clean if len(clean) <= MAX_DETAIL_CHARACTERS else clean[: MAX_DETAIL_CHARACTERS - 1] + "…"
 

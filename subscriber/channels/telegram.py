@@ -102,12 +102,7 @@ class Telegram(Provider):
     def judge(self, answer: Answer, redaction: Redaction) -> Outcome:
         """Read the JSON, whatever the HTTP status: Apprise takes 200 with `ok: false` for a success."""
         if answer.json.get("ok") is True:
-            message_id = mapping(answer.json.get("result")).get("message_id")
-            return Outcome(
-                Reason.ACCEPTED,
-                status=answer.status,
-                provider_message_id=None if message_id is None else str(message_id),
-            )
+            return verdicts.accepted(answer, mapping(answer.json.get("result")).get("message_id"))
         if answer.json.get("ok") is not False:
             # Something in front of Telegram answered, such as a proxy with an error page.
             return verdicts.unreadable(answer) if answer.status < 300 else verdicts.general(answer, redaction)
@@ -149,9 +144,11 @@ class Telegram(Provider):
 
 
 def _reason(code: object, description: str) -> Reason:
+    if not isinstance(code, int):
+        return Reason.UNAVAILABLE
     if code in _CODES:
-        return _CODES[int(str(code))]
-    if isinstance(code, int) and 400 <= code < 500:
+        return _CODES[code]
+    if 400 <= code < 500:
         refused = any(words in description.lower() for words in _CHAT_REFUSED)
         return Reason.UNAUTHORIZED if refused else Reason.REJECTED
     return Reason.UNAVAILABLE

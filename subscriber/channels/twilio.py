@@ -110,9 +110,7 @@ class Twilio(Provider):
         if not 200 <= answer.status < 300:
             return verdicts.general(answer, redaction)
         sid = answer.json.get("sid")
-        if not isinstance(sid, str):
-            return verdicts.unreadable(answer)
-        return Outcome(Reason.ACCEPTED, status=answer.status, provider_message_id=sid)
+        return verdicts.accepted(answer, sid) if isinstance(sid, str) else verdicts.unreadable(answer)
 
     def reaches_target(self, exchange: Exchange) -> bool:
         """Look for sender and recipient in the request's form."""

@@ -19,6 +19,9 @@ from subscriber.deliveries import Outcome, Reason
 #: A provider that asks for more is taken to mean this.
 LONGEST_WAIT_SECONDS: Final = 7 * 86_400.0
 
+#: A WhatsApp id has about 60 characters; whatever comes has to fit a database column.
+_LONGEST_ID: Final = 256
+
 #: The statuses of any service, by RFC 9110 and the services in Apprise's care; 5xx and 2xx are not in it.
 GENERAL_STATUSES: Final[Mapping[int, Reason]] = {
     401: Reason.UNAUTHORIZED,
@@ -87,6 +90,14 @@ def without_answer(call: Call, exchange: Exchange | None, redaction: Redaction) 
     return Outcome(Reason.TIMEOUT, redaction.text(detail), status=exchange.status, in_doubt=True)
 
 
+def accepted(answer: Answer, message_id: Any) -> Outcome:
+    """Build the outcome of an accepted message, with the provider's id of it."""
+    shown = str(message_id)[:_LONGEST_ID] if isinstance(message_id, int | str) else ""
+    return Outcome(
+        Reason.ACCEPTED, status=answer.status, provider_message_id=shown.encode("ascii", "replace").decode() or None
+    )
+
+
 def outcome(
     reason: Reason,
     answer: Answer,
@@ -100,7 +111,7 @@ def outcome(
         reason,
         detail,
         status=answer.status,
-        code=None if code is None else str(code)[:32],
+        code=str(code) if isinstance(code, int) else None,  # of all three providers a number
         retry_after_seconds=wait_seconds if wait_seconds is not None else _waits(reason, answer),
         in_doubt=reason is Reason.UNAVAILABLE,
     )

@@ -99,7 +99,7 @@ class Asking(StorePart):
             StoreError: The database can't be used at the moment.
         """
         with self.database.reading() as connection:
-            return {channel: count for channel, count in connection.execute(_open_counts)}
+            return {row.channel: row.waiting for row in connection.execute(_open_counts)}
 
     def queue_oldest_us(self, channel: str) -> int | None:
         """Return when the oldest alert that still waits for a channel was published, or None.
@@ -163,7 +163,7 @@ class Asking(StorePart):
 
 
 _open_counts: Final = (
-    select(_queue.c.channel, func.count().label("count")).where(schema.OPEN).group_by(_queue.c.channel)
+    select(_queue.c.channel, func.count().label("waiting")).where(schema.OPEN).group_by(_queue.c.channel)
 )
 _counts: Final = select(_queue.c.channel, _queue.c.status, func.count()).group_by(_queue.c.channel, _queue.c.status)
 # One priority at a time: each is then the first entry of the claim's index, however long the queue is.

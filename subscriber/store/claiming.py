@@ -56,7 +56,7 @@ class Claiming(StorePart):
             StoreError: The database can't be used at the moment; nothing is held.
         """
         token = uuid4().hex
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=True) as connection:
             rows = connection.execute(
                 self._claim_unrehearsed if rehearsal else self._claim_open,
                 {
@@ -82,7 +82,7 @@ class Claiming(StorePart):
             LeaseLost: Another worker holds one of them; none was renewed.
         """
         length = int(lease_seconds * MICROSECONDS)
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=True) as connection:
             values = {"lease_until": self.database.lease_now + length, "lease_length": length}
             update_held(connection, deliveries, values)
 
@@ -92,7 +92,7 @@ class Claiming(StorePart):
         Raises:
             StoreError: The database can't be used at the moment; the leases run out by themselves.
         """
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=True) as connection:
             for token, ids in by_token(deliveries).items():
                 held = _queue.c.lease == token
                 found = [
@@ -108,7 +108,7 @@ class Claiming(StorePart):
         Raises:
             StoreError: The database can't be used at the moment; the leases run out by themselves.
         """
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=True) as connection:
             found = connection.scalars(_held_for_update(_queue.c.lease_owner == worker)).all()
             self._free(connection, found)
         return len(found)

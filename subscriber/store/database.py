@@ -48,7 +48,7 @@ _POSTGRESQL_SESSION: Final = (
 )
 _POOL_SIZE: Final = 8
 _POOL_OVERFLOW: Final = 56  # the API's thread pool has 40 threads
-_BEGIN: Final = "alertbus_begin"
+_SYNCHRONOUS: Final = "alertbus_synchronous"
 
 
 class Database:
@@ -118,14 +118,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, forgettable: bool = False) -> Iterator[Connection]:
         """Run a transaction that writes: committed when the block ends, undone when it raises.
+
+        Args:
+            forgettable: A power loss may undo it: a claim, a heartbeat. SQLite then saves the wait for the disk;
+                what is committed after it brings it to the disk too, and a killed process loses nothing.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing was written.
             ConfigurationError: A setting has to be changed.
         """
-        writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        writer = self.engine.execution_options(**{_SYNCHRONOUS: "NORMAL" if forgettable else "FULL"})
         with self._in_words(), self._writers, writer.begin() as connection:
             yield connection
 
@@ -210,7 +214,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+    synchronous = connection.get_execution_options().get(_SYNCHRONOUS)
+    if synchronous is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    if connection.info.get(_SYNCHRONOUS, "FULL") != synchronous:  # it can be set between transactions only
+        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+        connection.info[_SYNCHRONOUS] = synchronous
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

@@ -76,7 +76,7 @@ class Streams(StorePart):
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=True) as connection:
             lock_streams(self.database, connection, {stream: source}, now_us)
             heard = _stream.c.last_heard_us
             connection.execute(

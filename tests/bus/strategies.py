@@ -21,7 +21,7 @@ _Test = TypeVar("_Test", bound=Callable[..., None])
 
 def examples(count: int) -> Callable[[_Test], _Test]:
     """Try so many examples, without a limit on time: the machine may be busy with other tests."""
-    return settings(max_examples=count * 60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def anything() -> st.SearchStrategy[Any]:

@@ -91,7 +91,7 @@ def test_full_alert_read_from_the_wire_is_the_same(kind: type[Alert]) -> None:
     assert decode_alert(encode_alert(alert)) == alert
 
 
-@examples(100)
+@examples(60)
 @given(alerts)
 def test_body_of_any_alert_is_below_limit(alert: Alert) -> None:
     assert len(encode_alert(alert)) < BODY_LIMIT_BYTES

@@ -100,7 +100,7 @@ def test_text_of_value_at_limit_is_not_cut(value: object) -> None:
     assert ELLIPSIS not in text
 
 
-@examples(200)
+@examples(80)
 @given(anything(), st.integers(1, 50))
 def test_text_of_anything_is_encodable_within_limit(value: object, limit: int) -> None:
     text = text_of(value, limit)
@@ -361,13 +361,13 @@ def test_plain_after_budget_is_spent_keeps_what_came_first() -> None:
     assert list(converted) == ["first", "text"]
 
 
-@examples(300)
+@examples(80)
 @given(anything(), st.integers(16, 600))
 def test_plain_of_anything_is_packed_within_budget(value: object, budget_bytes: int) -> None:
     assert packed_bytes(plain(value, budget_bytes)) <= budget_bytes
 
 
-@examples(300)
+@examples(80)
 @given(anything(), st.integers(16, 600))
 def test_plain_of_plain_data_is_the_same(value: object, budget_bytes: int) -> None:
     """A daemon meets the same values by the same rules, and must not change them once more."""

@@ -57,7 +57,7 @@ def test_topic_of_symbol_with_special_characters_is_escaped(symbol: str, escaped
     assert topic_of(risk_event(symbol=symbol)) == f"severity.CRITICAL.{escaped}."
 
 
-@examples(100)
+@examples(60)
 @given(alerts)
 def test_topic_of_any_alert_ends_in_separator_and_has_two_or_three_levels(alert: Alert) -> None:
     topic = topic_of(alert)
@@ -65,7 +65,7 @@ def test_topic_of_any_alert_ends_in_separator_and_has_two_or_three_levels(alert:
     assert two_levels(topic) in KNOWN_LEVELS
 
 
-@examples(200)
+@examples(80)
 @given(symbols, symbols)
 def test_topic_of_one_symbol_is_never_a_prefix_of_another(one: str, other: str) -> None:
     """`severity.CRITICAL.T.` must not match TNA, and no two symbols share a topic."""
@@ -87,7 +87,7 @@ def test_subscription_prefix_of_levels_ends_in_separator(levels: tuple[str | Non
     assert subscription_prefix(*levels) == prefix
 
 
-@examples(100)
+@examples(60)
 @given(alerts)
 def test_subscription_prefix_of_an_alerts_own_levels_matches_its_topic(alert: Alert) -> None:
     kind, level = two_levels(topic_of(alert)).split(SEPARATOR)

@@ -69,7 +69,7 @@ def opaque(packed: bytes) -> OpaqueAlert:
 # --- round trip -------------------------------------------------------------------------------------------------
 
 
-@examples(200)
+@examples(80)
 @given(alerts, headers)
 def test_decode_frames_of_encoded_alert_is_the_same(alert: Alert, header: Header) -> None:
     packed = encode_alert(alert)
@@ -78,7 +78,7 @@ def test_decode_frames_of_encoded_alert_is_the_same(alert: Alert, header: Header
     assert type(envelope.alert) is type(alert)
 
 
-@examples(100)
+@examples(60)
 @given(alerts)
 def test_encode_alert_of_decoded_alert_is_the_same_body(alert: Alert) -> None:
     packed = encode_alert(alert)

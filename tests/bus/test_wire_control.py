@@ -43,7 +43,7 @@ def frame(*parts: Any) -> bytes:
     return packed
 
 
-@examples(200)
+@examples(80)
 @given(controls)
 def test_decode_control_of_encoded_message_is_the_same(message: Control) -> None:
     decoded = decode_control(encode_control(message))

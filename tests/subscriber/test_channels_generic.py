@@ -95,6 +95,27 @@ def test_rate_limit_of_any_service_is_read_from_header_or_body(
     assert sent(server).retry_after_seconds == wait
 
 
+@pytest.mark.parametrize(("answered", "reason"), [(True, Reason.UNAVAILABLE), (False, Reason.UNAVAILABLE)])
+def test_send_by_a_plugin_that_fails_is_in_doubt_and_raises_nothing(
+    server: ProviderServer, answered: bool, reason: Reason
+) -> None:
+    """A plugin's own bug must not end the channel's thread, before a request or after one."""
+    channel = build_channel(AppriseConfig("desk", f"json://127.0.0.1:{server.port}/hook"), environ={})
+    provider = channel._provider  # type: ignore[attr-defined]
+    real = provider.submit
+
+    def submit(plugin: object, message: Message) -> bool:
+        if answered:
+            real(plugin, message)
+        raise ValueError("s3cret")
+
+    provider.submit = submit
+    outcome = channel.send(MESSAGE)
+    channel.close()
+    assert (outcome.reason, outcome.in_doubt) == (reason, True)
+    assert "s3cret" not in outcome.detail
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bus.errors import ConfigurationError
 from subscriber.channels.building import build_channel
-from subscriber.channels.channel import Channel, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
+from subscriber.channels.channel import AppriseConfig, Channel, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.http_environment import HttpEnvironment
 from subscriber.deliveries import Dialect, Message, Reason
 from tests.support.provider_faults import drip, hang
@@ -129,6 +130,18 @@ def test_build_with_a_missing_or_unreadable_bundle_names_the_setting(tmp_path: P
     empty.write_text("no certificate")
     with pytest.raises(ConfigurationError, match="must name certificates"):
         build_channel(TELEGRAM, environ={"CURL_CA_BUNDLE": str(empty)})
+
+
+def test_send_without_verification_is_for_a_url_to_say(far_end: TlsProxy, build: Build) -> None:
+    """A service of one's own with a certificate of one's own; it says nothing on each message."""
+    url = f"tgram://{TELEGRAM_TOKEN}/{TELEGRAM_CHAT}/?verify=no"
+    assert build(AppriseConfig("desk", url), {"HTTPS_PROXY": far_end.url}).send(MESSAGE).accepted
+
+
+def test_ca_bundle_may_be_a_folder(tmp_path: Path) -> None:
+    """As requests takes it."""
+    context = HttpEnvironment.read({"REQUESTS_CA_BUNDLE": str(tmp_path)}).trust()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 @pytest.mark.parametrize(

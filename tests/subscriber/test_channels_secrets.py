@@ -13,7 +13,9 @@ from subscriber.channels.building import build_channel, placeholder_configs
 from subscriber.channels.channel import AppriseConfig, Channel, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.redaction import MAX_DETAIL_CHARACTERS, Redaction
 from subscriber.deliveries import Dialect, Message
+from tests.support.provider_desk import ProviderDesk
 from tests.support.provider_faults import error, garbage, hang, reset_after_reading
+from tests.support.provider_rules import ProviderRules
 from tests.support.provider_server import ProviderServer
 
 TOKEN = "987654321:" + "CanaryTelegramToken" + "x" * 16
@@ -21,6 +23,13 @@ SID = "AC" + "badc0ffee0ddf00d" * 2
 AUTH_TOKEN = "deadbeefcafef00d" * 2
 META_TOKEN = "EAACanaryMetaToken" + "9" * 40
 WEBHOOK = "canary-webhook-path"
+#: By provider, an answer that repeats the credentials, as error messages do.
+ECHOES = (
+    f'{{"ok": false, "error_code": 400, "description": "{TOKEN} {TOKEN[10:]}"}}'.encode(),
+    f'{{"code": 20003, "message": "{SID} {AUTH_TOKEN} {quote(f"{SID}:{AUTH_TOKEN}")}"}}'.encode(),
+    f'{{"error": {{"code": 190, "message": "{META_TOKEN}", "error_data": {{"details": "{META_TOKEN}"}}}}}}'.encode(),
+    f"no such hook: {WEBHOOK}".encode(),
+)
 MESSAGE = Message("Drawdown", "Drawdown", Dialect.PLAIN)
 
 
@@ -63,22 +72,13 @@ def test_sends_that_succeed_fail_or_hang_tell_no_secret(
     for name in ("apprise", "urllib3", "urllib3.connectionpool", "urllib3.connection", "requests"):
         caplog.set_level(logging.DEBUG, logger=name)
     told: list[object] = []
-    echo = f'{{"description": "{TOKEN} {SID} {META_TOKEN} {WEBHOOK}", "ok": false, "error": {{"message": "{META_TOKEN}"}}}}'
-    faults = [
-        None,
-        error(400, body=echo.encode()),
-        error(500, body=echo.encode()),
-        garbage(echo.encode()),
-        hang(),
-        reset_after_reading(),
-    ]
-    for fault in faults:
-        for desk in (server.telegram, server.twilio, server.meta, server.hook):
+    desks: tuple[ProviderDesk[ProviderRules], ...] = (server.telegram, server.twilio, server.meta, server.hook)
+    for desk, echo, config in zip(desks, ECHOES, configs(server.url), strict=True):
+        channel = build_channel(config, environ={})
+        for fault in (None, error(400, body=echo), error(500, body=echo), garbage(echo), hang(), reset_after_reading()):
             desk.always(fault)
-        for config in configs(server.url):
-            channel = build_channel(config, environ={})
             told += everything(channel)
-            channel.close()
+        channel.close()
     assert_clean(*told, caplog.text, *(vars(record) for record in caplog.records))
 
 

@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import logging
-import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from subscriber.logs import PINNED, TEXT_LIMIT, LogFormat, OncePerMinute, configure_logging, escaped, log_uncaught
+from subscriber.logs import TEXT_LIMIT, LogFormat, OncePerMinute, configure_logging, escaped
+from tests.support.clock import FakeClock
+from tests.support.logged import FORMATS, SECRET, logged, restored_logging
 
-SECRET = '123456789:AA-canary/Canary "0815"'
-FORMATS: tuple[LogFormat, ...] = ("text", "json")
 logger = logging.getLogger("alertbus.test")
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now_us(self) -> int:
-        return 0
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Put the process's logging back as pytest left it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in PINNED}
-    hooks = sys.excepthook, threading.excepthook
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:], sys.excepthook, threading.excepthook = handlers, *hooks
-    root.setLevel(level)
-    for name, old in levels.items():
-        logging.getLogger(name).setLevel(old)
-
-
-def logged(format: LogFormat, act: Callable[[], object], level: str = "DEBUG") -> str:  # noqa: A002
-    stream = io.StringIO()
-    logging.getLogger().handlers.clear()  # pytest's own raise for arguments that don't fit
-    configure_logging(level, format, [SECRET], stream)
-    act()
-    return stream.getvalue()
+    with restored_logging():
+        yield
 
 
 def fields_of(act: Callable[[], object]) -> dict[str, Any]:
@@ -119,7 +84,7 @@ def test_json_takes_what_json_can_not_carry() -> None:
         "bytes": b"\xff",
         "loop": loop,
         "set": {1},
-        "o": Clock,
+        "o": FakeClock,
     }
     fields = fields_of(lambda: logger.info("m", extra=extra))
     assert (fields["nan"], fields["inf"], fields["bytes"], fields["set"]) == ("nan", "-inf", "\ufffd", [1])
@@ -221,126 +186,26 @@ def test_escaped_leaves_ordinary_text_alone() -> None:
     assert escaped("a\tb\x7f\u2066") == r"a\tb\x7f\u2066"
 
 
-# --- secrets -----------------------------------------------------------------------------------------------------
-
-
-def spill() -> None:
-    basic = base64.b64encode(f"AC0815:{SECRET}".encode()).decode()
-    forms = (SECRET, quote(SECRET), quote(SECRET, safe=""), json.dumps(SECRET), repr(SECRET), basic)
-    for form in forms:
-        logger.debug("plain %s", form)
-        logger.debug(f"in the text itself {form}")  # noqa: G004
-        logger.debug("m", extra={"field": form, "nested": {"list": [form], form: 1}, "object": ValueError(form)})
-        logger.debug({"message": form})
-        logging.getLogger("urllib3.connectionpool").warning("Retrying /bot%s/getMe", form)
-        try:
-            try:
-                raise KeyError(form)
-            except KeyError as error:
-                error.add_note(form)
-                raise RuntimeError(f"https://api.telegram.org/bot{form}/sendMessage") from error
-        except RuntimeError:
-            logger.exception("send failed", stack_info=True)
-        warnings.warn(f"deprecated {form}", UserWarning, stacklevel=1)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_no_part_of_a_record_shows_a_secret(format: LogFormat) -> None:  # noqa: A002
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        text = logged(format, spill)
-    assert text.count("***") > 60
-    assert "canary" not in text.lower()
-    for before in range(3):
-        core = base64.b64encode(b"x" * before + SECRET.encode()).decode()[4:20]
-        assert core not in text
-
-
-def test_number_that_is_a_secret_is_not_shown() -> None:
-    stream = io.StringIO()
-    configure_logging("INFO", "json", ["-1001234567890"], stream)
-    logger.info("m", extra={"chat": -1001234567890, "chats": [-1001234567890]})
-    assert json.loads(stream.getvalue())["chat"] == "***"
-    assert "1001234567890" not in stream.getvalue()
-
-
-def test_record_of_another_handlers_formatting_is_redacted_too() -> None:
-    record = logging.makeLogRecord(
-        {"msg": "m", "levelno": logging.INFO, "exc_text": f"Traceback …\nValueError: {SECRET}"}
-    )
-    text = logged("text", lambda: logging.getLogger().handle(record))
-    assert "  | ValueError: ***" in text
-
-
-@pytest.mark.parametrize("name", list(PINNED))
-def test_libraries_that_print_addresses_stay_above_debug(name: str) -> None:
-    library = logging.getLogger(f"{name}.child")
-    assert logged("text", lambda: library.debug("/bot")) == ""
-    assert "trouble" in logged("text", lambda: library.error("trouble"))
-
-
-def test_apprise_warnings_are_kept_and_a_higher_level_counts_for_libraries() -> None:
-    logged("text", lambda: None, "DEBUG")
-    assert logging.getLogger("apprise").isEnabledFor(logging.WARNING)
-    logged("text", lambda: None, "ERROR")
-    assert not logging.getLogger("urllib3").isEnabledFor(logging.WARNING)
-
-
-def test_warnings_are_logged() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        text = logged("text", lambda: warnings.warn("old", UserWarning, stacklevel=1))
-    assert "py.warnings" in text
-    assert "UserWarning: old" in text
-
-
-# --- uncaught ----------------------------------------------------------------------------------------------------
-
-
-def test_uncaught_exception_of_a_thread_is_logged_without_its_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    def act() -> None:
-        log_uncaught()
-        thread = threading.Thread(target=lambda: int(SECRET))
-        thread.start()
-        thread.join()
-
-    text = logged("text", act)
-    assert "CRITICAL subscriber.logs: uncaught exception" in text
-    assert "  | ValueError: invalid literal" in text
-    assert "canary" not in text + capsys.readouterr().err
-
-
-def test_uncaught_exception_of_the_main_thread_is_logged_but_no_interrupt() -> None:
-    def act() -> None:
-        log_uncaught()
-        sys.excepthook(RuntimeError, RuntimeError(SECRET), None)
-        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
-
-    text = logged("text", act)
-    assert text.count("uncaught exception") == 1
-    assert "canary" not in text
-
-
 # --- once per minute ---------------------------------------------------------------------------------------------
 
 
 def test_once_per_minute_counts_what_it_holds_back() -> None:
-    clock = Clock()
+    clock = FakeClock()
     once = OncePerMinute(clock)
     assert once.held_back("header") == 0
     assert [once.held_back("header") for _ in range(5)] == [None] * 5
     assert once.held_back("body") == 0
-    clock.seconds += 59.9
+    clock.advance(seconds=59.9)
     assert once.held_back("header") is None
-    clock.seconds += 0.1
+    clock.advance(seconds=0.1)
     assert once.held_back("header") == 6
-    clock.seconds += 60
+    clock.advance(seconds=60)
     assert once.held_back("header") == 0
 
 
 def test_once_per_minute_takes_another_interval() -> None:
-    clock = Clock()
+    clock = FakeClock()
     once = OncePerMinute(clock, interval_seconds=5)
     once.held_back("x")
-    clock.seconds += 5
+    clock.advance(seconds=5)
     assert once.held_back("x") == 0

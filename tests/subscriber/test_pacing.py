@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.deliveries import Limit
@@ -94,6 +94,7 @@ LIMITS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(limits=st.lists(LIMITS, min_size=1, max_size=3), start=st.floats(min_value=0, max_value=1e9))
 def test_pacing_never_exceeds_any_limit_in_any_window(limits: list[Limit], start: float) -> None:
     """The strict reading: no window of `seconds` ever holds more than `messages`."""
@@ -104,6 +105,7 @@ def test_pacing_never_exceeds_any_limit_in_any_window(limits: list[Limit], start
         assert all(later >= earlier + window_seconds for earlier, later in zip(sent, sent[whole:], strict=False))
 
 
+@settings(deadline=None)
 @given(limit=LIMITS, gaps=st.lists(st.floats(min_value=0.0, max_value=900.0), min_size=1, max_size=60))
 def test_pacing_with_any_arrivals_keeps_the_limit_and_ends_every_wait(limit: Limit, gaps: list[float]) -> None:
     """Messages that come when they like wait as long as needed, and no longer than one window."""

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity
@@ -181,6 +181,7 @@ def test_policy_with_a_useless_age_is_refused(age: float) -> None:
         RetryPolicy(max_age_seconds={Severity.INFO: age})
 
 
+@settings(deadline=None)
 @given(
     attempt=st.integers(min_value=-1, max_value=10**12),
     base=st.floats(min_value=1e-6, max_value=1e6),
@@ -194,6 +195,7 @@ def test_backoff_seconds_stays_between_nothing_and_the_cap(attempt: int, base: f
     assert 0.0 <= backoff_seconds(attempt, policy, Random(seed)) <= min(curve, base * factor)
 
 
+@settings(deadline=None)
 @given(
     reason=st.sampled_from(sorted(set(Reason) - {Reason.ACCEPTED, Reason.REJECTED})),
     wait=st.none() | st.floats(),

@@ -146,8 +146,8 @@ def _env_lines() -> Iterator[str]:
         "# Settings of alertbus. Copy this file to .env and take the # away from what you set: every line is commented",
         "# out, so a plain copy changes nothing. The process's environment goes before this file. Publisher and daemon",
         "# read the same file; each ignores the other's names. A secret may also stand in a file of its own: set",
-        "# NAME_FILE=/path instead of NAME. Without any credentials the daemon makes a dry run. What stands here is the",
-        "# default or, where there is none, an example.",
+        "# NAME_FILE=/path instead of NAME. Without any credentials the daemon makes a dry run. What stands here is",
+        "# the default or, where there is none, an example.",
     )
     group = ""
     for setting in settings():

@@ -1,0 +1,54 @@
+"""Small values that many tests need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from bus.alerts import Alert, RiskEvent, Severity
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def alert(number: int = 1, severity: Severity = Severity.INFO) -> RiskEvent:
+    """Build an alert that says its number."""
+    return RiskEvent(event_type=f"TEST_{number}", severity=severity)
+
+
+def numbers(alerts: list[Alert]) -> list[int]:
+    """Read the numbers that `alert` wrote; other alerts are left out."""
+    kinds = (getattr(each, "event_type", "") for each in alerts)
+    return [int(kind.removeprefix("TEST_")) for kind in kinds if kind.startswith("TEST_")]
+
+
+def rows(count: int, first: int = 1, published_us: int = 1_000) -> list[tuple[int, str, bytes]]:
+    """Build what an outbox appends: the body says the number, the time grows by a microsecond."""
+    return [
+        (published_us + number, "severity.INFO.", f"body {number}".encode()) for number in range(first, first + count)
+    ]
+
+
+def python(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a process that runs a piece of code against this tree."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+class HandClock:
+    """A clock that a test moves by hand."""
+
+    def __init__(self, now_us: int = 1_000_000) -> None:
+        self.us = now_us
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.us / 1_000_000

@@ -1,0 +1,322 @@
+"""All streams on offer: the own one, adopted ones, and what happens when a journal fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.alerts import Severity
+from publisher import outboxes as module
+from publisher.handover import Counters
+from publisher.journal import Journal
+from publisher.outboxes import Outboxes
+from tests.publisher.builders import HandClock, rows
+
+PLENTY_BYTES = 2**40
+DAY_SECONDS = 86_400
+
+
+@pytest.fixture
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def unopened(folder: Path, counters: Counters, clock: HandClock) -> Outboxes:
+    return Outboxes(folder, "trader", "normal", counters, clock)
+
+
+@pytest.fixture
+def outboxes(unopened: Outboxes) -> Iterator[Outboxes]:
+    unopened.open()
+    yield unopened
+    unopened.close()
+
+
+@pytest.fixture
+def broken(tmp_path: Path, counters: Counters, clock: HandClock) -> Iterator[Outboxes]:
+    """Its folder can't be made: it works from memory from the beginning."""
+    (tmp_path / "file").touch()
+    outboxes = Outboxes(tmp_path / "file" / "journal", "trader", "normal", counters, clock)
+    outboxes.open()
+    yield outboxes
+    outboxes.close()
+
+
+def leave(folder: Path, count: int = 3, goodbye: str | None = None) -> Path:
+    journal = Journal.create(folder, "dead", sync="normal")
+    journal.append(rows(count))
+    if goodbye is not None:
+        journal.say_goodbye(goodbye)
+    journal.close()
+    return folder / f"{journal.stream.hex()}.journal"
+
+
+def fail_own_disk(outboxes: Outboxes) -> Journal:
+    """Leave the own journal's file no room; reading goes on."""
+    own = outboxes.own
+    assert isinstance(own, Journal)
+    own._connection.execute("PRAGMA query_only = on")
+    return own
+
+
+def test_open_empty_folder_offers_the_own_stream_only(outboxes: Outboxes) -> None:
+    """The usual start."""
+    assert list(outboxes) == [outboxes.own]
+    assert (outboxes.volatile, outboxes.held(), outboxes.events) == (False, 0, [])
+    assert outboxes.get(outboxes.own.stream) is outboxes.own
+    assert outboxes.get(b"unknown") is None
+
+
+def test_volatile_before_open_is_false(unopened: Outboxes) -> None:
+    """`stats()` may ask before the thread has opened anything."""
+    assert unopened.volatile is False
+    assert unopened.held() == 0
+
+
+def test_open_adopts_what_the_dead_left(folder: Path, unopened: Outboxes) -> None:
+    """Each under its own stream and source, after the own one."""
+    leave(folder, 2)
+    leave(folder, 3)
+    unopened.open()
+    own, *adopted = unopened
+    assert own.own
+    assert [(each.own, each.source) for each in adopted] == [(False, "dead")] * 2
+    assert unopened.held() == 5
+    unopened.close()
+    assert len(list(folder.glob("*.journal"))) == 2
+
+
+def test_open_two_publishers_share_a_folder(folder: Path, outboxes: Outboxes, counters: Counters) -> None:
+    """A live publisher's file is never adopted, from neither side."""
+    outboxes.append(rows(2))
+    second = Outboxes(folder, "second", "normal", counters, HandClock())
+    second.open()
+    assert list(second) == [second.own]
+    assert second.own.stream != outboxes.own.stream
+    second.close()
+    assert outboxes.append(rows(1)) == 3
+
+
+def test_open_more_files_than_the_limit_leaves_the_rest(
+    folder: Path, unopened: Outboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with very many is drained by several publishers, one after the other."""
+    monkeypatch.setattr(module, "_MOST_ADOPTED", 2)
+    for _ in range(4):
+        leave(folder)
+    unopened.open()
+    assert len(list(unopened)) == 3
+    unopened.close()
+    assert len(list(folder.glob("*.journal"))) == 4
+
+
+def test_open_copy_of_a_file_offers_the_stream_once(folder: Path, unopened: Outboxes) -> None:
+    """Two files of one stream must not take each other's place while both are open."""
+    path = leave(folder)
+    (folder / "copy.journal").write_bytes(path.read_bytes())
+    unopened.open()
+    assert len(list(unopened)) == 2
+    unopened.close()
+    assert len(list(folder.glob("*.journal"))) == 2
+
+
+def test_open_damaged_file_is_set_aside_and_told(
+    folder: Path, unopened: Outboxes, counters: Counters, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Loudly, because what it held can't be sent; the others are adopted."""
+    leave(folder).write_bytes(b"garbage" * 1000)
+    leave(folder)
+    unopened.open()
+    (event,) = unopened.events
+    assert (event.event_type, event.severity, event.source) == ("JOURNAL_UNREADABLE", Severity.CRITICAL, "trader")
+    assert ".corrupt" in event.description
+    assert counters.errors == 1
+    assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
+    assert len(list(unopened)) == 2
+    unopened.close()
+    assert len(list(folder.glob("*.corrupt"))) == 1
+
+
+def test_open_damaged_file_that_cannot_be_renamed_is_told_all_the_same(folder: Path, unopened: Outboxes) -> None:
+    """Both faults are in the alert, and the start goes on."""
+    path = leave(folder)
+    path.write_bytes(b"garbage" * 1000)
+    path.with_suffix(".corrupt").mkdir()
+    unopened.open()
+    (event,) = unopened.events
+    assert "could not be set aside either" in event.description
+    unopened.close()
+
+
+def test_open_newer_or_busy_file_stays_and_is_told(folder: Path, unopened: Outboxes) -> None:
+    """What another version, or another moment, can read is not moved out of its reach."""
+    (folder / f"{'1' * 32}.journal").mkdir(parents=True)
+    unopened.open()
+    (event,) = unopened.events
+    assert (event.event_type, event.severity) == ("JOURNAL_UNREADABLE", Severity.CRITICAL)
+    assert "stays where it is" in event.description
+    unopened.close()
+    assert [path.name for path in folder.glob("*.journal")] == [f"{'1' * 32}.journal"]
+
+
+def test_open_impossible_folder_goes_on_from_memory(tmp_path: Path, counters: Counters) -> None:
+    """Whatever is wrong with the folder, the publisher starts."""
+    outboxes = Outboxes(tmp_path / ("n" * 300), "trader", "normal", counters, HandClock())
+    outboxes.open()
+    assert outboxes.volatile
+    assert counters.errors == 2  # it can neither be made nor listed
+    outboxes.close()
+
+
+def test_open_folder_below_a_file_goes_on_from_memory_and_tells(broken: Outboxes, counters: Counters) -> None:
+    """Sending goes on; a person hears that a restart loses what is not acknowledged."""
+    assert broken.volatile
+    (event,) = broken.events
+    assert (event.event_type, event.severity) == ("JOURNAL_FAILED", Severity.CRITICAL)
+    assert broken.append(rows(2)) == 1
+    assert (broken.held(), counters.errors) == (2, 1)
+
+
+def test_tell_log_handler_that_raises_changes_nothing(broken: Outboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler of the trader's must not end the thread at the very moment a disk fails."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a broken handler")
+
+    monkeypatch.setattr(module.logger, "critical", fail)
+    broken._tell("JOURNAL_FAILED", "again")
+    assert len(broken.events) == 2
+
+
+def test_append_disk_fails_begins_a_volatile_stream(outboxes: Outboxes, counters: Counters) -> None:
+    """The batch that failed is in the new stream; what the old file holds stays on offer as adopted."""
+    outboxes.append(rows(3))
+    old = fail_own_disk(outboxes)
+
+    assert outboxes.append(rows(2)) == 1
+
+    assert outboxes.volatile
+    assert outboxes.own.stream != old.stream
+    assert set(outboxes) == {old, outboxes.own}
+    assert (old.own, old.goodbye, old.held(), outboxes.held()) == (False, "journal failed", 3, 5)
+    assert [event.event_type for event in outboxes.events] == ["JOURNAL_FAILED"]
+    assert (counters.errors, counters.dropped) == (1, 0)
+    assert [entry.sequence for entry in old.read(1, 3, 3)] == [1, 2, 3]
+
+
+def test_append_volatile_overflow_counts_what_is_dropped(
+    broken: Outboxes, counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded; what falls out unacknowledged is in `stats()`."""
+    monkeypatch.setattr(broken.own, "_entries", type(broken.own._entries)(maxlen=3))  # type: ignore[attr-defined]
+    broken.append(rows(2))
+    broken.append(rows(2))
+    assert (broken.held(), counters.dropped) == (3, 1)
+
+
+def test_close_volatile_counts_what_is_lost_with_it(broken: Outboxes, counters: Counters) -> None:
+    """What only memory held ends here, and says so."""
+    broken.append(rows(4))
+    broken.acknowledge(broken.own, "a", 1, goodbye_heard=False)
+    broken.close()
+    assert counters.dropped == 3
+
+
+def test_held_after_close_says_what_stayed_on_disk(outboxes: Outboxes) -> None:
+    """`stats()` can be asked after `close()`."""
+    outboxes.append(rows(4))
+    outboxes.close()
+    assert outboxes.held() == 4
+
+
+def test_acknowledge_adopted_and_settled_removes_its_file(
+    folder: Path, unopened: Outboxes, counters: Counters
+) -> None:
+    """A drained stream is let go at once; the own one stays open."""
+    leave(folder)
+    unopened.open()
+    _, adopted = unopened
+    unopened.acknowledge(adopted, "a", 2, goodbye_heard=False)
+    assert (counters.acknowledged, adopted in list(unopened)) == (2, True)
+    unopened.acknowledge(adopted, "a", 3, goodbye_heard=False)
+    assert (counters.acknowledged, list(unopened)) == (3, [unopened.own])
+    unopened.acknowledge(unopened.own, "a", 0, goodbye_heard=False)
+    assert list(unopened) == [unopened.own]
+    unopened.close()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("goodbye_first", [True, False])
+def test_acknowledge_adopted_with_a_goodbye_waits_until_it_was_heard(
+    folder: Path, unopened: Outboxes, goodbye_first: bool
+) -> None:
+    """Alerts and goodbye may be acknowledged in any order, by different acks."""
+    leave(folder, goodbye="exception: ValueError")
+    unopened.open()
+    _, adopted = unopened
+    unopened.acknowledge(adopted, "a", 0 if goodbye_first else 3, goodbye_heard=goodbye_first)
+    assert adopted in list(unopened)
+    unopened.acknowledge(adopted, "a", 3, goodbye_heard=not goodbye_first)
+    assert adopted not in list(unopened)
+    unopened.close()
+
+
+def test_store_seen_quicker_store_prunes_nothing_of_the_other(outboxes: Outboxes) -> None:
+    """A store that welcomed but has not stored yet is a known one."""
+    outboxes.append(rows(3))
+    outboxes.store_seen("slow")
+    outboxes.store_seen("quick")
+    outboxes.acknowledge(outboxes.own, "quick", 3, goodbye_heard=False)
+    assert (outboxes.held(), outboxes.own.first_unacknowledged("slow")) == (3, 1)
+    outboxes.acknowledge(outboxes.own, "slow", 3, goodbye_heard=False)
+    assert outboxes.held() == 0
+
+
+def test_store_seen_volatile_stream_keeps_for_it_too(outboxes: Outboxes) -> None:
+    """The stream that begins when the disk fails knows the stores that are there."""
+    outboxes.store_seen("slow")
+    fail_own_disk(outboxes)
+    outboxes.append(rows(3))
+    outboxes.acknowledge(outboxes.own, "quick", 3, goodbye_heard=False)
+    assert outboxes.own.held() == 3
+
+
+def test_every_verb_on_a_failing_disk_is_counted_and_goes_on(
+    outboxes: Outboxes, counters: Counters, clock: HandClock
+) -> None:
+    """No error of the disk leaves the sender's thread."""
+    outboxes.append(rows(3))
+    own = fail_own_disk(outboxes)
+    clock.us += 2 * DAY_SECONDS * 1_000_000
+
+    outboxes.store_seen("a")
+    outboxes.acknowledge(own, "a", 2, goodbye_heard=False)
+    outboxes.say_goodbye("closed")
+    outboxes.prune(DAY_SECONDS, PLENTY_BYTES)
+
+    assert counters.errors == 4
+    assert (counters.acknowledged, counters.dropped, own.held(), own.goodbye) == (0, 0, 3, None)
+
+
+def test_say_goodbye_twice_keeps_the_first(outboxes: Outboxes) -> None:
+    """It is said again and again until it is heard."""
+    outboxes.say_goodbye("exception: ValueError")
+    outboxes.say_goodbye("closed")
+    assert outboxes.own.goodbye == "exception: ValueError"
+
+
+def test_prune_old_alerts_counts_them_as_dropped(outboxes: Outboxes, counters: Counters, clock: HandClock) -> None:
+    """What left by age without an acknowledgement is no secret; the newest stays and tells how many there were."""
+    outboxes.append(rows(5))
+    clock.us += 2 * DAY_SECONDS * 1_000_000
+    outboxes.prune(DAY_SECONDS, PLENTY_BYTES)
+    assert (counters.dropped, outboxes.held(), outboxes.own.first_held()) == (4, 1, 5)

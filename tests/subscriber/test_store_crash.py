@@ -1,0 +1,90 @@
+"""SIGKILL in the middle of a transaction: what was committed is there, what was not never was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from subscriber.deliveries import DeliveryState
+from subscriber.store import Store
+from tests.support.alerts import incoming, risk_event
+from tests.support.clock import FakeClock
+
+#: Stores one batch, begins a second one, and stops just before its commit until it is killed.
+IN_MID_ACCEPT = """
+import sys
+from subscriber.store import Store, accepting
+from tests.support.alerts import incoming, risk_event
+store = Store(sys.argv[1]).open()
+store.accept([incoming(risk_event(), 1, "telegram")], {b"stream-of-tests1": 1})
+def stop(*arguments):
+    print("now", flush=True)
+    sys.stdin.read()
+accepting.move_streams = stop
+store.accept([incoming(risk_event(), number, "telegram") for number in range(2, 500)], {b"stream-of-tests1": 499})
+"""
+
+#: Claims a delivery, opens its attempt, and is killed before the answer.
+IN_MID_ATTEMPT = """
+import sys
+from subscriber.store import Store
+store = Store(sys.argv[1]).open()
+(delivery,) = store.claim("telegram", "a", 60, 1)
+store.open_attempt([delivery])
+print("now", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def stopped_process(program: str, url: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until it says `now`, and leave it there; it is gone at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "now\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
+def test_kill_in_mid_accept_keeps_what_was_committed(store: Store, store_url: str, clock: FakeClock) -> None:
+    """The first batch is there, nothing of the second is, and its replay is stored."""
+    with stopped_process(IN_MID_ACCEPT, store_url) as process:
+        kill(process)
+    with Store(store_url, clock) as reopened:
+        assert reopened.channel_counts() == {"telegram": {"pending": 1}}
+        assert [entry["sequence"] for entry in reopened.history(10)] == [1]
+        assert reopened.position(b"stream-of-tests1").up_to == 1
+        assert reopened.accept([incoming(risk_event(), 2, "telegram")]).deliveries == {"telegram": 1}
+
+
+def test_kill_in_mid_attempt_leaves_evidence(store: Store, store_url: str, clock: FakeClock) -> None:
+    """The worker that starts again under its name finds the delivery in doubt, a possible repeat."""
+    store.accept([incoming(alert := risk_event(), 1, "telegram")])
+    with stopped_process(IN_MID_ATTEMPT, store_url) as process:
+        kill(process)
+    assert store.claim("telegram", "b", 60, 1) == []  # its lease still runs
+    assert store.release_worker("a") == 1
+    (delivery,) = store.claim("telegram", "a", 60, 1)
+    assert (delivery.state, delivery.possible_repeat) == (DeliveryState.IN_DOUBT, True)
+    story = store.story(alert.id)
+    assert story is not None
+    assert [attempt["reason"] for attempt in story["deliveries"][0]["attempts"]] == ["timeout"]
+
+
+def test_kill_leaves_no_lock(store: Store, store_url: str) -> None:
+    """A killed writer holds nobody up: the next transaction goes through."""
+    with stopped_process(IN_MID_ACCEPT, store_url) as process:
+        kill(process)
+    store.remember("after", "1")
+    assert store.setting("after") == "1"
