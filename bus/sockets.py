@@ -138,6 +138,8 @@ def _attach(socket: zmq.Socket[bytes], endpoint: str, setting: str, *, bind: boo
             socket.bind(endpoint)
         else:
             socket.connect(endpoint)
+    except UnicodeError as error:  # an environment variable may hold bytes that are no text
+        raise ConfigurationError(f"{setting}: it is no text; write it like {DEFAULT_DATA_ENDPOINT}.") from error
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise ConfigurationError(
@@ -145,5 +147,5 @@ def _attach(socket: zmq.Socket[bytes], endpoint: str, setting: str, *, bind: boo
                 "stop that one, or give this one another port."
             ) from error
         raise ConfigurationError(
-            f"{setting}: {endpoint} can't be used ({error.strerror}); write it like tcp://127.0.0.1:5555."
+            f"{setting}: {endpoint} can't be used ({error.strerror}); write it like {DEFAULT_DATA_ENDPOINT}."
         ) from error

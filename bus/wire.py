@@ -93,6 +93,7 @@ class Envelope:
 
 Stream = Annotated[bytes, Field(min_length=_STREAM_BYTES, max_length=_STREAM_BYTES)]
 Sequence64 = Annotated[int, Field(ge=0, le=_MAX_SEQUENCE)]
+First64 = Annotated[int, Field(ge=1, le=_MAX_SEQUENCE)]  # streams begin at 1
 Text = Annotated[str, Field(max_length=NAME_LIMIT)]
 
 
@@ -107,8 +108,8 @@ class Heartbeat(_Control):
     stream: Stream
     source: Text
     own: bool = True
-    first_held: Sequence64
-    first_unacknowledged: Sequence64
+    first_held: First64
+    first_unacknowledged: First64
     last: Sequence64
     clock_us: Annotated[int, Field(ge=0, le=_MAX_SEQUENCE)]
     journal_alerts: Sequence64 = 0
@@ -150,8 +151,8 @@ class Replay(_Control):
 
     type: Literal["replay"] = "replay"
     stream: Stream
-    first: Annotated[int, Field(ge=1, le=_MAX_SEQUENCE)]
-    last: Annotated[int, Field(ge=1, le=_MAX_SEQUENCE)]
+    first: First64
+    last: First64
 
 
 class Replayed(_Control):

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -182,7 +181,7 @@ def _sent_directly(settings: SubscriberSettings, name: str, text: str) -> dict[s
 
 def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str, Any]:
     event = SystemEvent(source="alertbus", event_type=TEST_EVENT, severity=Severity.INFO, description=text)
-    outcome = channel.send(render(event, channel.message_limits, ZoneInfo(settings.general.timezone)))
+    outcome = channel.send(render(event, channel.message_limits, settings.general.zone))
     channel.close()
     return {
         "channel": channel.name,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
-#: What stands where a secret stood.
-MASK: Final = "***"
+from subscriber.redaction import MASK, Redactor
+
 #: The longest text that an outcome carries.
 MAX_DETAIL_CHARACTERS: Final = 300
 #: Shorter ones would tear holes into innocent words.
@@ -23,20 +21,18 @@ class Redaction:
     """Knows the literal secrets of one channel, plain and encoded."""
 
     def __init__(self, secrets: Iterable[str], *, show_paths: bool) -> None:
-        """Prepare one pattern for all of them.
+        """Prepare for all of them.
 
         Args:
             secrets: The literal values.
             show_paths: Whether a URL's path is harmless once the secrets are out; a custom service's may be a secret.
         """
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-        # The longest first: a token's half may be a secret of its own.
-        self._pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or "(?!)")
+        self._redactor = Redactor([secret for secret in secrets if len(secret) >= _SHORTEST])
         self._show_paths = show_paths
 
     def text(self, text: str) -> str:
         """Return one bounded line without secrets."""
-        clean = _UNREADABLE.sub(" ", self._pattern.sub(MASK, text)).strip()
+        clean = _UNREADABLE.sub(" ", self._redactor.redact(text)).strip()
         clean = clean.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair, a database may not
         # Cut after masking, so that no secret's first half is left at the end.
         return clean if len(clean) <= MAX_DETAIL_CHARACTERS else clean[: MAX_DETAIL_CHARACTERS - 1] + "…"
@@ -47,13 +43,3 @@ class Redaction:
         host = parts.netloc.rpartition("@")[2]
         path = parts.path if self._show_paths else (f"/{MASK}" if parts.path.strip("/") else "")
         return self.text(f"{parts.scheme}://{host}{path}")
-
-
-def _forms(secret: str) -> set[str]:
-    return {
-        secret,
-        quote(secret, safe=""),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        base64.b64encode(secret.encode()).decode().rstrip("="),
-    }

@@ -42,7 +42,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Create every metric and the children whose labels are known."""
-        disable_created_metrics()  # a `_created` series for each child would double the scrape and says little
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` series for each child would double the scrape and says little
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)

@@ -7,8 +7,8 @@ what it is and can look up the rest. Nothing is split, and nothing is refused fo
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from bus.alerts import Alert
 from subscriber.deliveries import Message, MessageLimits
@@ -25,7 +25,7 @@ _SHORTEST_REST: Final = 12
 
 
 def render(
-    alert: Alert, limits: MessageLimits, zone: ZoneInfo, *, possible_repeat: bool = False, silent: bool = False
+    alert: Alert, limits: MessageLimits, zone: tzinfo, *, possible_repeat: bool = False, silent: bool = False
 ) -> Message:
     """Tell one alert in one message.
 

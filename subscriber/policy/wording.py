@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
 from subscriber.deliveries import event_of, severity_of
@@ -60,7 +59,7 @@ class Line:
     copyable: str = ""  #: the part that a person may want to copy
 
 
-def lines_of(alert: Alert, zone: ZoneInfo, *, possible_repeat: bool = False, shortened: bool = False) -> list[Line]:
+def lines_of(alert: Alert, zone: tzinfo, *, possible_repeat: bool = False, shortened: bool = False) -> list[Line]:
     """Say an alert, in the order in which it is read.
 
     Args:
@@ -198,7 +197,7 @@ def _alterations(alert: Alert) -> str:
     return "changed on the way: " + ", ".join(told) if told else ""
 
 
-def _foot(alert: Alert, zone: ZoneInfo, *, shortened: bool) -> Line:
+def _foot(alert: Alert, zone: tzinfo, *, shortened: bool) -> Line:
     identity = short_id(alert)
     parts = [f"id {identity}", _time_text(alert.occurred_at, zone)]
     if shortened:
@@ -206,7 +205,7 @@ def _foot(alert: Alert, zone: ZoneInfo, *, shortened: bool) -> Line:
     return Line(Rank.FOOT, SEPARATOR.join(parts), copyable=identity)
 
 
-def _time_text(moment: datetime, zone: ZoneInfo) -> str:
+def _time_text(moment: datetime, zone: tzinfo) -> str:
     try:
         local = moment.astimezone(zone)
     except OverflowError:  # at the edge of the years 1 to 9999 only UTC exists

@@ -130,6 +130,8 @@ def test_decode_control_of_other_version_is_refused_with_its_number(version: int
         frame(1, "ack", {**ACK, "goodbye": 1}),
         frame(1, "replay", {**REPLAY, "first": 0}),
         frame(1, "replay", {**REPLAY, "last": 0}),
+        frame(1, "heartbeat", {**HEARTBEAT, "first_held": 0}),
+        frame(1, "heartbeat", {**HEARTBEAT, "first_unacknowledged": 0}),
         frame(1, "heartbeat", {**HEARTBEAT, "source": 5}),
         frame(1, "heartbeat", {**HEARTBEAT, "source": b"trader"}),
         frame(1, "heartbeat", {**HEARTBEAT, "source": "x" * 129}),

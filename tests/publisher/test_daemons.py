@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import zmq
@@ -35,21 +36,22 @@ HEARTBEAT = Heartbeat(stream=STREAM, source="trader", first_held=1, first_unackn
 def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     yield made
-    made.destroy(linger=0)
+    made.term()
 
 
 @pytest.fixture
-def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    return open_daemon_control(context, ["tcp://127.0.0.1:*"])
+def router(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[zmq.Socket[bytes]]:
+    with closing(open_daemon_control(context, ["tcp://127.0.0.1:*"])) as opened:
+        yield opened
 
 
 @pytest.fixture
-def daemon(context: zmq.Context[zmq.Socket[bytes]], router: zmq.Socket[bytes]) -> Daemon:
+def daemon(context: zmq.Context[zmq.Socket[bytes]], router: zmq.Socket[bytes]) -> Iterator[Daemon]:
     """Connected, and known to the router."""
     endpoint = bound_endpoint(router)
-    daemon = Daemon(open_publisher_control(context, endpoint), endpoint)
-    wait_until(lambda: daemon.send(HEARTBEAT))
-    return daemon
+    with closing(Daemon(open_publisher_control(context, endpoint), endpoint)) as connected:
+        wait_until(lambda: connected.send(HEARTBEAT))
+        yield connected
 
 
 def answer(router: zmq.Socket[bytes], daemon: Daemon, frames: list[bytes]) -> None:
@@ -63,10 +65,10 @@ def test_send_nobody_there_returns_false_at_once(
     context: zmq.Context[zmq.Socket[bytes]], nowhere: tuple[str, str]
 ) -> None:
     """Nothing waits in a queue for a daemon that is away: it would be stale when it comes."""
-    daemon = Daemon(open_publisher_control(context, nowhere[1]), nowhere[1])
-    assert daemon.send(HEARTBEAT) is False
-    assert daemon.reachable is False
-    assert daemon.receive() is None
+    with closing(Daemon(open_publisher_control(context, nowhere[1]), nowhere[1])) as absent:
+        assert absent.send(HEARTBEAT) is False
+        assert absent.reachable is False
+        assert absent.receive() is None
 
 
 def test_send_connected_arrives_and_marks_it_reachable(router: zmq.Socket[bytes], daemon: Daemon) -> None:

@@ -88,3 +88,23 @@ def test_kill_leaves_no_lock(store: Store, store_url: str) -> None:
         kill(process)
     store.remember("after", "1")
     assert store.setting("after") == "1"
+
+
+#: Opens a store and tells its id.
+OPENING = """
+import sys
+from subscriber.store import Store
+with Store(sys.argv[1]) as store:
+    print(store.store_id)
+"""
+
+
+def test_processes_that_start_at_once_make_one_store(empty_url: str) -> None:
+    """Daemons that find an empty database together migrate it once, and share its id."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", OPENING, empty_url], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    told = [process.communicate()[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(set(told)) == 1
