@@ -36,6 +36,7 @@ _OTHER_SEVERITIES: Final = {
     "ERROR": Severity.CRITICAL, "HIGH": Severity.CRITICAL, "FATAL": Severity.CRITICAL, "EMERGENCY": Severity.CRITICAL,
 }  # fmt: skip
 
+_PLAIN: Final = frozenset({type(None), str, int, float, bool})
 _LISTENERS: Final = "__alertbus_publishers__"
 
 
@@ -114,27 +115,36 @@ def _fields(names: Sequence[str], arguments: Sequence[Any], named: dict[str, Any
 def risk_event_of(fields: dict[str, Any]) -> Alert:
     """Build a risk event of whatever the fields hold."""
     try:
-        return RiskEvent(**fields)
-    except ValidationError as error:
-        faulty = _faulty(error)
-    except Exception:  # noqa: BLE001 - only a severity is looked at closely enough for a foreign object to raise
-        faulty = ["severity"]
-    return RiskEvent(**_replaced(fields, faulty, RiskEvent.texts))
+        return _risk_event(fields)
+    except Exception:  # noqa: BLE001 - a foreign object may raise at any touch; its text does not
+        return _risk_event(_as_texts(fields))
 
 
 def agent_action_of(fields: dict[str, Any]) -> Alert:
     """Build an agent action of whatever the fields hold; one whose action is not known is told as a warning."""
     try:
+        return _agent_action(fields)
+    except Exception:  # noqa: BLE001 - as above
+        return _agent_action(_as_texts(fields))
+
+
+def _risk_event(fields: dict[str, Any]) -> Alert:
+    try:
+        return RiskEvent(**fields)
+    except ValidationError as error:
+        return RiskEvent(**_replaced(fields, _faulty(error), RiskEvent.texts))
+
+
+def _agent_action(fields: dict[str, Any]) -> Alert:
+    try:
         return AgentAction(**fields)
     except ValidationError as error:
         faulty = _faulty(error)
-    except Exception:  # noqa: BLE001 - as above, an action
-        faulty = ["action"]
     if "action" not in faulty:
         return AgentAction(**_replaced(fields, faulty, AgentAction.texts))
     action = text_of(fields.get("action"), NAME_LIMIT)
-    told = {name: value for name, value in fields.items() if value is not None and name != "state"}
-    return risk_event_of(
+    told = {name: value for name, value in fields.items() if value is not None and name not in {"state", "altered"}}
+    return _risk_event(
         {
             "event_type": "UNKNOWN_ACTION",
             "severity": Severity.WARNING,
@@ -142,8 +152,19 @@ def agent_action_of(fields: dict[str, Any]) -> Alert:
             "agent_name": fields.get("agent_name"),
             "symbol": fields.get("symbol"),
             "extra": told,
+            "altered": fields.get("altered", {}),
         }
     )
+
+
+def _as_texts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Copy the fields with each foreign object replaced by its text, and marked."""
+    foreign = {
+        name: text_of(value, ALTERED_TEXT_LIMIT)
+        for name, value in fields.items()
+        if type(value) not in _PLAIN and name not in AgentAction.structures
+    }
+    return {**fields, **foreign, "altered": foreign}
 
 
 def _faulty(error: ValidationError) -> list[str]:
@@ -167,4 +188,4 @@ def _replaced(fields: dict[str, Any], faulty: Sequence[str], texts: dict[str, in
         else:
             result.pop(name, None)
         altered[name] = was
-    return {**result, "altered": altered}
+    return {**result, "altered": {**result.get("altered", {}), **altered}}

@@ -56,6 +56,7 @@ class Counters:
     sent: int = 0
     acknowledged: int = 0
     replayed: int = 0
+    altered: int = 0
     unencodable: int = 0
     dropped: int = 0  #: no longer held, by age, size or the end of a volatile stream, before every store had it
     errors: int = 0

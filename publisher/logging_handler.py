@@ -26,9 +26,9 @@ class AlertHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Publish one record; its own failure is counted by the publisher and told nowhere else."""
-        if record.name.partition(".")[0] in _OWN:
-            return
         try:
+            if str(record.name).partition(".")[0] in _OWN:
+                return
             self._publisher.publish(_alert_of(record))
         except Exception as error:  # noqa: BLE001 - a logging call must never raise
             self._publisher.attach_failed(error)

@@ -46,6 +46,7 @@ class PublisherStats:
     sent: int
     acknowledged: int  #: alerts that left the journal because every known store has them
     replayed: int
+    altered: int  #: alerts with a field that could not be carried as given; the alert says which
     unencodable: int  #: alerts that were changed or built without validation, and could not be packed
     dropped: int  #: alerts no longer held although not every known store has them: by age, by size, or volatile
     journal_alerts: int  #: alerts that are held now, adopted ones included; after `close`, what stayed on disk
@@ -175,6 +176,7 @@ class Publisher(Shortcuts):
             sent=counters.sent,
             acknowledged=counters.acknowledged,
             replayed=counters.replayed,
+            altered=counters.altered,
             unencodable=counters.unencodable,
             dropped=counters.dropped,
             journal_alerts=self._sender.journal_alerts,

@@ -211,11 +211,11 @@ class Sender:
                 self._prune_due = now + _PRUNE_SECONDS
                 self._outboxes.prune(self._settings.journal_max_age_seconds, self._settings.journal_max_bytes)
             if self._stop is not None and not self._handover.items and not self._outboxes.events:
-                if self._over(self._stop, now):
-                    return
                 if now >= goodbye_due:
                     goodbye_due = now + _GOODBYE_REPEAT_SECONDS
-                    self._say_goodbye(self._stop.reason)
+                    self._say_goodbye(self._stop.reason)  # at least once, and journaled, however little time there is
+                if self._over(self._stop, now):
+                    return
             if poller.poll(0 if sent or replaying else self._poll_milliseconds(now)):
                 self._receive()
 
@@ -266,6 +266,7 @@ class Sender:
                 with suppress(Exception):  # a handler of the trader's may raise
                     logger.exception("an alert could not be packed", extra={"kind": type(alert).__name__})
                 continue
+            self._counters.altered += bool(named.altered)
             batch.append((published_us, topic, body))
             if receipt is not None:
                 receipts.append((len(batch) - 1, receipt))

@@ -30,7 +30,12 @@ class RecordingPublisher(Shortcuts):
         self._full = full
 
     def start(self, timeout: float = 5.0) -> Self:  # noqa: ARG002 - the publisher's signature
-        """Do nothing."""
+        """Do nothing; see `Publisher.start`.
+
+        Raises:
+            PublisherClosed: It was closed.
+        """
+        self._check_open()
         return self
 
     def publish(self, alert: Alert, *, wait: float | None = None) -> bool:
@@ -67,6 +72,7 @@ class RecordingPublisher(Shortcuts):
             sent=published,
             acknowledged=stored,
             replayed=0,
+            altered=sum(1 for alert in self.alerts if alert.altered),
             unencodable=0,
             dropped=0,
             journal_alerts=published - stored,
@@ -88,8 +94,8 @@ class RecordingPublisher(Shortcuts):
         self.attach_errors.append(error)
 
     def __enter__(self) -> Self:
-        """Do nothing."""
-        return self
+        """Start."""
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -129,6 +129,7 @@ class Service:
                 show_rehearsal=self._show_rehearsal,
             )
             stack.callback(self._parts.close)
+            self._settle_other_channels()
             self._server = self._make_server()
             stack.enter_context(self._signals())
             self._start(stack)
@@ -149,6 +150,33 @@ class Service:
                 "ALERTBUS_DATABASE_URL: this database has sent to people before, but no credentials are set now, so "
                 "what waits would never arrive. Set the credentials (.env.example), or start with --dry-run to send "
                 "nothing on purpose."
+            )
+
+    def _settle_other_channels(self) -> None:
+        """Deal with what waits for channels that this daemon has not.
+
+        Chosen by NOTIFICATION_CHANNELS, they are switched off for good. Without credentials they may come back, so
+        what waits for them goes on waiting, and the status shows it.
+        """
+        names = list(self._parts.desks)
+        if self.dry_run:
+            return
+        if self._settings.credentials.notification_channels is not None:
+            for channel, count in self._store.switch_off_others(names).items():
+                logger.warning(
+                    "suppressed what waited for a channel that is switched off",
+                    extra={
+                        "channel": channel,
+                        "deliveries": count,
+                    },
+                )
+        for channel, count in self._store.waiting_elsewhere(names).items():
+            logger.warning(
+                "deliveries wait for a channel without credentials",
+                extra={
+                    "channel": channel,
+                    "deliveries": count,
+                },
             )
 
     def _open_port(self) -> socket.socket:

@@ -24,6 +24,7 @@ class ChannelView:
     enabled: bool
     up: bool | None  #: None when no daemon runs that could say so
     paused: bool = False
+    configured: bool = True  #: False for a channel without credentials for which something still waits
 
 
 def view_of(desk: ChannelDesk) -> ChannelView:
@@ -54,6 +55,12 @@ def status_of(
         StoreError: The database can't be used at the moment.
     """
     counts = store.channel_counts()
+    views = list(channels)
+    known = {view.name for view in views}
+    views += [
+        ChannelView(name, "", enabled=False, up=None, configured=False)
+        for name in sorted(store.open_counts().keys() - known)
+    ]
     return {
         "version": alertbus_version(),
         "running": started_us is not None,
@@ -61,7 +68,7 @@ def status_of(
         "dry_run": dry_run,
         "database": database,
         "store_id": store.store_id,
-        "channels": [_channel(store, view, counts.get(view.name, {}), dry_run=dry_run) for view in channels],
+        "channels": [_channel(store, view, counts.get(view.name, {}), dry_run=dry_run) for view in views],
         "publishers": list(publishers),
     }
 
@@ -84,6 +91,8 @@ def _channel(store: Store, view: ChannelView, counts: dict[str, int], *, dry_run
 
 
 def _state(view: ChannelView, *, dry_run: bool) -> str:
+    if not view.configured:
+        return "not_configured"
     if not view.enabled:
         return "disabled"
     if dry_run:

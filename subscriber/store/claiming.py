@@ -27,7 +27,7 @@ from bus.alerts import Alert
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import Delivery, DeliveryState
 from subscriber.store import schema
-from subscriber.store.leases import FREE, by_token, settle_interrupted, update_held
+from subscriber.store.leases import FREE, by_token, settle_interrupted, update_held, update_of_held
 from subscriber.store.part import StorePart, alert_from, chunks
 
 _queue: Final = schema.notification_queue
@@ -83,8 +83,7 @@ class Claiming(StorePart):
         """
         length = int(lease_seconds * MICROSECONDS)
         with self.database.writing(forgettable=True) as connection:
-            values = {"lease_until": self.database.lease_now + length, "lease_length": length}
-            update_held(connection, deliveries, values)
+            update_held(connection, deliveries, self._renewal, {"length": length})
 
     def release(self, deliveries: Sequence[Delivery]) -> None:
         """Give deliveries back, for anybody to claim; what is held by another worker by now is left alone.
@@ -133,10 +132,34 @@ class Claiming(StorePart):
     def _claim_unrehearsed(self) -> Update:
         return _claim_statement(schema.UNREHEARSED, self.database.lease_now)
 
+    @cached_property
+    def _renewal(self) -> Update:
+        length = bindparam("length", type_=BigInteger)
+        return update_of_held({"lease_until": self.database.lease_now + length, "lease_length": length})
+
     def _free(self, connection: Connection, ids: Sequence[int]) -> None:
         settle_interrupted(connection, ids, self._now_us())
         for some in chunks(ids):
             connection.execute(update(_queue).where(_queue.c.id.in_(some)).values(FREE))
+
+
+#: What a worker has to know of a delivery.
+_CLAIMED: Final = tuple(
+    _queue.c[name]
+    for name in (
+        "id",
+        "alert_id",
+        "channel",
+        "status",
+        "published_us",
+        "due_at",
+        "retries",
+        "possible_repeat",
+        "created_at",
+        "priority",
+        "open_attempt",
+    )
+)
 
 
 def _claim_statement(wanted: TextClause, lease_now: ColumnElement[int]) -> Update:
@@ -168,24 +191,7 @@ def _claim_statement(wanted: TextClause, lease_now: ColumnElement[int]) -> Updat
             lease_until=lease_now + length,
             lease_length=length,
         )
-        .returning(
-            *(
-                _queue.c[name]
-                for name in (
-                    "id",
-                    "alert_id",
-                    "channel",
-                    "status",
-                    "published_us",
-                    "due_at",
-                    "retries",
-                    "possible_repeat",
-                    "created_at",
-                    "priority",
-                    "open_attempt",
-                )
-            )
-        )
+        .returning(*_CLAIMED)
     )
 
 

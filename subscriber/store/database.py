@@ -72,6 +72,8 @@ class Database:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._writers: AbstractContextManager[object] = nullcontext() if self.is_postgresql else Lock()
         self._engine: Engine | None = None
+        self._durable: Engine | None = None
+        self._forgettable: Engine | None = None
 
     @property
     def engine(self) -> Engine:
@@ -99,12 +101,15 @@ class Database:
                 "ALERTBUS_DATABASE_URL names PostgreSQL, and its driver is not installed: "
                 "pip install 'alertbus[postgres]'."
             ) from error
+        # the same engine and pool; what differs is how `_begin_sqlite` begins
+        self._durable = self._engine.execution_options(**{_SYNCHRONOUS: "FULL"})
+        self._forgettable = self._engine.execution_options(**{_SYNCHRONOUS: "NORMAL"})
 
     def close(self) -> None:
         """Close every connection; harmless when it is not open."""
         if self._engine is not None:
             self._engine.dispose()
-            self._engine = None
+            self._engine = self._durable = self._forgettable = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -129,7 +134,7 @@ class Database:
             StoreError: The database can't be used at the moment; nothing was written.
             ConfigurationError: A setting has to be changed.
         """
-        writer = self.engine.execution_options(**{_SYNCHRONOUS: "NORMAL" if forgettable else "FULL"})
+        writer = (self._forgettable if forgettable else self._durable) or self.engine
         with self._in_words(), self._writers, writer.begin() as connection:
             yield connection
 

@@ -6,9 +6,23 @@ So a crash between the two leaves evidence: an open attempt, which the delivery'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final, assert_never
 
-from sqlalchemy import insert, null, select, true, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Integer,
+    Text,
+    Update,
+    bindparam,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from subscriber.deliveries import (
     OPEN_STATES,
@@ -24,7 +38,7 @@ from subscriber.deliveries import (
 )
 from subscriber.errors import LeaseLost
 from subscriber.store import schema
-from subscriber.store.leases import FREE, settle_interrupted, update_held
+from subscriber.store.leases import FREE, settle_interrupted, update_held, update_of_held
 from subscriber.store.part import StorePart, storable
 
 _queue: Final = schema.notification_queue
@@ -49,20 +63,17 @@ class Delivering(StorePart):
             LeaseLost: Another worker holds one of them: send nothing.
             StoreError: The database can't be used at the moment: send nothing.
         """
-        now_us = self._now_us()
-        values = {
-            "opened_us": now_us,
+        opened = {
+            "opened_us": self._now_us(),
             "channel": deliveries[0].channel,
             "in_doubt": False,
             "possible_repeat": any(delivery.possible_repeat for delivery in deliveries),
         }
         with self.database.writing() as connection:
-            number: int = connection.execute(insert(_attempt).returning(_attempt.c.id), values).scalar_one()
-            renewed = self.database.lease_now + _queue.c.lease_length
-            update_held(connection, deliveries, {"open_attempt": number, "lease_until": renewed})
+            number: int = connection.execute(_insert_attempt, opened).scalar_one()
+            update_held(connection, deliveries, self._opening, {"attempt_number": number})
             connection.execute(
-                insert(schema.attempt_delivery),
-                [{"attempt_id": number, "delivery_id": delivery.id} for delivery in deliveries],
+                _insert_links, [{"attempt_id": number, "delivery_id": delivery.id} for delivery in deliveries]
             )
         return number
 
@@ -83,23 +94,21 @@ class Delivering(StorePart):
             StoreError: The database can't be used at the moment; nothing was recorded, and trying again is harmless.
         """
         now_us = self._now_us()
+        closed = {
+            "which": attempt,
+            "at_us": now_us,
+            "ended_as": outcome.reason.value,
+            "http_status": outcome.status,
+            "provider_code": _text_or_none(outcome.code),
+            "said": storable(outcome.detail),
+            "message_id": _text_or_none(outcome.provider_message_id),
+            "doubt": _in_doubt(outcome, decision),
+            "took": seconds,
+        }
+        changes = _changes(outcome, decision, now_us)
         with self.database.writing() as connection:
-            update_held(connection, deliveries, _closed_values(outcome, decision, now_us))
-            closed = connection.execute(
-                update(_attempt)
-                .where(_attempt.c.id == attempt, _attempt.c.closed_us.is_(None))
-                .values(
-                    closed_us=now_us,
-                    reason=outcome.reason.value,
-                    status=outcome.status,
-                    code=_text_or_none(outcome.code),
-                    detail=storable(outcome.detail),
-                    provider_message_id=_text_or_none(outcome.provider_message_id),
-                    in_doubt=_in_doubt(outcome, decision),
-                    seconds=seconds,
-                )
-            )
-            if closed.rowcount != 1:
+            update_held(connection, deliveries, _close_deliveries, changes)
+            if connection.execute(_close_attempt, closed).rowcount != 1:
                 raise LeaseLost(f"{LeaseLost.__doc__} Its attempt is closed already.")
 
     def finish(self, delivery: Delivery, state: DeliveryState, why: Why | None = None) -> None:
@@ -110,11 +119,10 @@ class Delivering(StorePart):
             LeaseLost: Another worker holds it.
             StoreError: The database can't be used at the moment; nothing changed.
         """
-        values = {**FREE, **_ended(state, self._now_us())}
-        if why is not None:
-            values["why"] = why.value
+        _check_final(state)
+        changes = {"new_status": state.value, "ended_us": self._now_us(), "new_why": why and why.value}
         with self.database.writing() as connection:
-            update_held(connection, [delivery], values)
+            update_held(connection, [delivery], _finish, changes)
 
     def rehearsed(self, delivery: Delivery) -> None:
         """Note that a dry run has shown what it would send; no rehearsal claims it again.
@@ -124,7 +132,7 @@ class Delivering(StorePart):
             StoreError: The database can't be used at the moment; nothing changed.
         """
         with self.database.writing() as connection:
-            update_held(connection, [delivery], {**FREE, "retries": _queue.c.retries + 1})
+            update_held(connection, [delivery], _rehearsed, {})
 
     def mark_notification_sent(self, id: int, status: str) -> bool:  # noqa: A002 - the plan's name
         """Set a delivery's state by hand, whoever holds it; the holder's own result is then dropped.
@@ -142,48 +150,92 @@ class Delivering(StorePart):
         """
         state = _state_of(status)
         now_us = self._now_us()
-        ended = {"status": state.value, "finished_at": null()} if state in OPEN_STATES else _ended(state, now_us)
+        ended = {"status": state.value, "finished_at": null() if state in OPEN_STATES else now_us}
         with self.database.writing() as connection:
             held = connection.scalars(select(_queue.c.id).where(_queue.c.id == id).with_for_update()).all()
             settle_interrupted(connection, held, now_us)
             connection.execute(update(_queue).where(_queue.c.id == id).values({**FREE, **ended}))
         return bool(held)
 
+    @cached_property
+    def _opening(self) -> Update:
+        renewed = self.database.lease_now + _queue.c.lease_length
+        return update_of_held({"open_attempt": bindparam("attempt_number"), "lease_until": renewed})
 
-def _closed_values(outcome: Outcome, decision: Decision, now_us: int) -> dict[str, Any]:
-    """Return what a closed attempt changes in its deliveries."""
-    values: dict[str, Any] = {
+
+# Built once: building a statement costs more than running it. A parameter that is None leaves the column as it is,
+# where the column stands behind it in a coalesce.
+_insert_attempt: Final = insert(_attempt).returning(_attempt.c.id)
+_insert_links: Final = insert(schema.attempt_delivery)
+_close_attempt: Final = (
+    update(_attempt)
+    .where(_attempt.c.id == bindparam("which"), _attempt.c.closed_us.is_(None))
+    .values(
+        closed_us=bindparam("at_us"),
+        reason=bindparam("ended_as"),
+        status=bindparam("http_status"),
+        code=bindparam("provider_code"),
+        detail=bindparam("said"),
+        provider_message_id=bindparam("message_id"),
+        in_doubt=bindparam("doubt"),
+        seconds=bindparam("took"),
+    )
+)
+_close_deliveries: Final = update_of_held(
+    {
         **FREE,
-        "last_reason": outcome.reason.value,
-        "last_detail": storable(outcome.detail),
-        "last_code": _text_or_none(outcome.code),
+        "status": func.coalesce(bindparam("new_status", type_=Text), _queue.c.status),
+        "due_at": func.coalesce(bindparam("new_due_us", type_=BigInteger), _queue.c.due_at),
+        "retries": _queue.c.retries + bindparam("counted", type_=Integer),
+        "possible_repeat": or_(_queue.c.possible_repeat, bindparam("doubt", type_=Boolean)),
+        "finished_at": bindparam("ended_us"),
+        "last_reason": bindparam("ended_as"),
+        "last_detail": bindparam("said"),
+        "last_code": bindparam("provider_code"),
     }
+)
+_finish: Final = update_of_held(
+    {
+        **FREE,
+        "status": bindparam("new_status"),
+        "finished_at": bindparam("ended_us"),
+        "why": func.coalesce(bindparam("new_why", type_=Text), _queue.c.why),
+    }
+)
+_rehearsed: Final = update_of_held({**FREE, "retries": _queue.c.retries + 1})
+
+
+def _changes(outcome: Outcome, decision: Decision, now_us: int) -> dict[str, Any]:
+    """Return what a closed attempt changes in its deliveries: the parameters of `_close_deliveries`."""
     in_doubt = _in_doubt(outcome, decision)
-    if in_doubt:
-        values["possible_repeat"] = true()
-    counts = outcome.reason not in _NOT_COUNTED
+    changes: dict[str, Any] = {
+        "new_status": None,
+        "new_due_us": None,
+        "counted": int(outcome.reason not in _NOT_COUNTED),
+        "doubt": in_doubt,
+        "ended_us": now_us,
+        "ended_as": outcome.reason.value,
+        "said": storable(outcome.detail),
+        "provider_code": _text_or_none(outcome.code),
+    }
     match decision:
         case Done():
-            values |= _ended(DeliveryState.ACCEPTED, now_us)
-            counts = False
+            return {**changes, "new_status": DeliveryState.ACCEPTED.value, "counted": 0}
         case RetryAt():
-            values["due_at"] = decision.due_at_us
-            counts = decision.counts
-            if in_doubt:  # without a doubt of its own it leaves the state as it is: an older doubt stays
-                values["status"] = DeliveryState.IN_DOUBT.value
+            # without a doubt of its own it leaves the state as it is: an older doubt stays
+            state = DeliveryState.IN_DOUBT.value if in_doubt else None
+            again = {"new_status": state, "new_due_us": decision.due_at_us, "ended_us": None}
+            return {**changes, **again, "counted": int(decision.counts)}
         case GiveUp():
-            values |= _ended(decision.state, now_us)
+            _check_final(decision.state)
+            return {**changes, "new_status": decision.state.value}
         case _:
             assert_never(decision)
-    if counts:
-        values["retries"] = _queue.c.retries + 1
-    return values
 
 
-def _ended(state: DeliveryState, now_us: int) -> dict[str, Any]:
+def _check_final(state: DeliveryState) -> None:
     if state in OPEN_STATES:
         raise ValueError(f"A delivery does not end as {state.value}.")
-    return {"status": state.value, "finished_at": now_us}
 
 
 def _in_doubt(outcome: Outcome, decision: Decision) -> bool:

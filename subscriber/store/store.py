@@ -15,9 +15,10 @@ from subscriber.store.delivering import Delivering
 from subscriber.store.migrating import migrate
 from subscriber.store.settings import Settings
 from subscriber.store.streams import Streams
+from subscriber.store.switching import Switching
 
 
-class Store(Accepting, Streams, Claiming, Delivering, Asking, Settings):
+class Store(Accepting, Streams, Claiming, Delivering, Switching, Asking, Settings):
     """Alerts, deliveries, attempts and streams in SQLite or PostgreSQL.
 
     Every function is one transaction: all of it is written, or nothing. Each raises StoreError while the database

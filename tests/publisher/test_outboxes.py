@@ -238,9 +238,7 @@ def test_held_after_close_says_what_stayed_on_disk(outboxes: Outboxes) -> None:
     assert outboxes.held() == 4
 
 
-def test_acknowledge_adopted_and_settled_removes_its_file(
-    folder: Path, unopened: Outboxes, counters: Counters
-) -> None:
+def test_acknowledge_adopted_and_settled_removes_its_file(folder: Path, unopened: Outboxes, counters: Counters) -> None:
     """A drained stream is let go at once; the own one stays open."""
     leave(folder)
     unopened.open()

@@ -116,9 +116,7 @@ def test_progress_odd_limit_never_stops_the_heartbeats(
     assert beat.progress_limit_us in {1_000_000, 366 * 86_400 * 1_000_000}
 
 
-def test_replay_sends_the_range_again_to_who_asked(
-    daemon: ScriptedDaemon, make_publisher: MakePublisher
-) -> None:
+def test_replay_sends_the_range_again_to_who_asked(daemon: ScriptedDaemon, make_publisher: MakePublisher) -> None:
     """On the control channel, in slices, whatever else was asked for."""
     daemon.acknowledges = daemon.asks_replays = False
     publisher = make_publisher(daemon)
@@ -136,9 +134,7 @@ def test_replay_sends_the_range_again_to_who_asked(
     assert publisher.stats().replayed == 602
 
 
-def test_replay_journal_that_cannot_be_read_is_counted(
-    daemon: ScriptedDaemon, make_publisher: MakePublisher
-) -> None:
+def test_replay_journal_that_cannot_be_read_is_counted(daemon: ScriptedDaemon, make_publisher: MakePublisher) -> None:
     """The daemon asks again; nothing else stops."""
     daemon.acknowledges = daemon.asks_replays = False
     publisher = make_publisher(daemon)

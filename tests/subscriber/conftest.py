@@ -35,8 +35,9 @@ class PostgresqlServer:
         host = str(self._server.get_uri()).partition("host=")[2]
         return f"postgresql+psycopg://{user}@/{database}?host={host}"
 
-    def run(self, statement: str) -> None:
-        self._server.psql(statement)
+    def run(self, statement: str) -> str:
+        """Run a statement, and return what psql prints."""
+        return self._server.psql(statement)
 
     def new_database(self) -> str:
         """Make an empty database and return its URL."""
@@ -48,6 +49,14 @@ class PostgresqlServer:
         """End every connection to a database, as a restart of the server does."""
         name = make_url(url).database
         self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def waiting(self, url: str) -> int:
+        """Count the connections to a database that wait for another one's lock."""
+        name = make_url(url).database
+        told = self.run(
+            f"SELECT 'waiting=' || count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'"
+        )
+        return int(told.partition("waiting=")[2].split()[0])
 
     def stop(self) -> None:
         self._server.cleanup()

@@ -164,7 +164,9 @@ def test_accept_suppressed_plan_is_finished_at_once(store: Store, clock: FakeClo
 
 def test_accept_nul_characters_are_met(store: Store) -> None:
     """PostgreSQL's text knows no NUL: it is replaced where people read, and kept in the body."""
-    alert = risk_event(event_type="A\0B", description="x\0y\\u0000", symbol="T\0", agent_name="\0", source="s\0é")
+    alert = risk_event(
+        event_type="A\0B", description="x\0y\\u0000", symbol="T\0", agent_name="\0", source="s\0é", extra={"a": ["\0"]}
+    )
     item = incoming(alert, 1, "telegram")
     store.accept([Incoming(alert, item.body, "severity.\0.", STREAM, 1, START_US, item.planned)])
     (row,) = rows_of(store, "alert")

@@ -10,12 +10,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bus.errors import ConfigurationError
 from subscriber.errors import StoreError
 from subscriber.store import Store, schema
+from subscriber.store.failures import explained
 from tests.subscriber.conftest import PostgresqlServer
 from tests.support.alerts import incoming, risk_event
 from tests.support.clock import FakeClock
@@ -203,6 +205,12 @@ def test_sqlite_waits_for_the_disk_only_where_it_matters(impatient: Store) -> No
         with impatient.database.writing(forgettable=forgettable) as connection:
             found.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
     assert found == [1, 2, 1, 2]
+
+
+def test_error_of_sqlalchemy_itself_names_the_database(path: Path) -> None:
+    """A pool that is used up is told as any other failure."""
+    told = str(explained(PoolTimeoutError(PASSWORD), make_url(f"sqlite:///{path}")))
+    assert told == f"The database {path} can't be used: TimeoutError."
 
 
 def test_threads_share_a_store(store: Store) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Thread
+from time import monotonic
+from typing import Any
+
 import pytest
 
-from subscriber.store import Store, StreamPosition, StreamState
+from subscriber.store import Store, StreamPosition, StreamState, accepting, numbering
+from tests.subscriber.conftest import PostgresqlServer
 from tests.support.alerts import OTHER_STREAM, STREAM, incoming, risk_event
-from tests.support.clock import START_US
+from tests.support.clock import START_US, FakeClock
 
 
 def accept_numbers(store: Store, *numbers: int, up_to: int | None = None) -> None:
@@ -80,6 +86,40 @@ def test_accept_whole_lost_range_that_arrives_leaves_no_mark(store: Store) -> No
     assert store.accept([incoming(risk_event(), number) for number in (1, 2, 3)]).recovered == 3
     assert lost_ranges(store) == [(1, 3)]
     assert store.record_lost(OTHER_STREAM, 1, 3, "pruned") == ()
+
+
+def test_accept_numbers_around_a_lost_range_leave_it(store: Store) -> None:
+    """What came before it and behind it says nothing about it."""
+    store.record_lost(STREAM, 5, 6, "pruned")
+    assert store.accept([incoming(risk_event(), number) for number in (4, 7)]).recovered == 0
+    assert lost_ranges(store) == [(5, 6)]
+
+
+def test_record_lost_waits_for_a_batch_that_is_being_stored(
+    postgresql: PostgresqlServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another daemon's batch may hold the number: it is never both stored and lost."""
+    url = postgresql.new_database()
+    with Store(url, clock) as first, Store(url, clock) as second:
+        first.accept([], {STREAM: 0})
+        lost: list[tuple[int, int]] = []
+        other = Thread(target=lambda: lost.extend(second.record_lost(STREAM, 1, 3, "pruned")))
+
+        def begin_and_wait_until_it_waits(*arguments: Any) -> None:
+            other.start()
+            wait_until(lambda: postgresql.waiting(url) == 1)
+            numbering.move_streams(*arguments)
+
+        monkeypatch.setattr(accepting, "move_streams", begin_and_wait_until_it_waits)
+        first.accept([incoming(risk_event(), 2)])
+        other.join()
+    assert lost == [(1, 1), (3, 3)]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + 30
+    while not condition():
+        assert monotonic() < deadline, "waited for 30 seconds in vain"
 
 
 def test_accept_duplicate_of_a_lost_number_settles_it(store: Store) -> None:
