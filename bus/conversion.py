@@ -151,8 +151,8 @@ class Plain:
 
     def _mapping(self, value: Mapping[object, object], depth: int) -> PlainData:
         result: dict[str, PlainData] = {}
-        # A copy in one step: another thread may change the mapping, and of a large one only the beginning fits.
-        items = list(islice(value.items(), max(self._left, 0) + 1))
+        # A copy in one step: another thread may change it meanwhile, and of what is large only the beginning fits.
+        items = list(islice(value.items(), self._left))
         if not self._opened():
             return ELLIPSIS
         for key, item in items:
@@ -168,7 +168,7 @@ class Plain:
 
     def _sequence(self, value: Sequence[object] | AbstractSet[object], depth: int) -> PlainData:
         result: list[PlainData] = []
-        items = list(islice(value, max(self._left, 0) + 1))
+        items = list(islice(value, self._left))
         if not self._opened():
             return ELLIPSIS
         for item in items:

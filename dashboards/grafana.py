@@ -1,21 +1,16 @@
-"""The Grafana dashboard as code: its rows, its panels as small functions, and its variables.
+"""The Grafana dashboard as code: its rows, its menus and its annotations; the panels are in the two `rows` modules.
 
-Needs grafana-foundation-sdk (dependency group `dev`); what it builds is committed as `grafana/alertbus.json`, so that
-whoever only looks at the dashboard needs no Python at all. Only metrics of subscriber/monitoring/metrics.py are asked
-for. Counters are summed over daemons; gauges that tell of the shared database or of a publisher are the same in each
-daemon, so the worst of them is shown, never their sum.
+Needs grafana-foundation-sdk (dependency group `dev`). What it builds is committed as `grafana/alertbus.json`, so that
+whoever only installs the dashboard needs neither the SDK nor this module.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard, heatmap, stat, timeseries
+from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import units
-from grafana_foundation_sdk.models.common import BigValueGraphMode, BigValueTextMode
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
@@ -24,36 +19,16 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.panels import (
-    CHANNEL,
-    DATASOURCE,
-    RATE_WINDOW,
-    WHOLE_RANGE,
-    at_end,
-    colours,
-    counted,
-    figure,
-    graph,
-    heat,
-    of_daemons,
-    over_time,
-    per_minute,
-    quantile,
-    select,
-    word,
-)
-
-AnyPanel = stat.Panel | timeseries.Panel | heatmap.Panel
+from dashboards.panels import DATASOURCE, of_daemons, select
+from dashboards.rows_daemon import bus, process
+from dashboards.rows_delivery import from_trader_to_phone, is_it_well, queue
 
 #: Part of the dashboard's address in Grafana: fixed, so that links to it stay.
 UID: Final = "alertbus"
-#: Seconds from publish() to a provider's acceptance: from here on a person waits, from there on it is too late.
-_SLOW_SECONDS: Final = 5.0
-_LATE_SECONDS: Final = 30.0
 
 
 def dashboard_json() -> str:
-    """Return the dashboard as Grafana reads it, always the same for the same code."""
+    """Return the dashboard as Grafana reads it; the same code gives the same text."""
     return json.dumps(build_dashboard(), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -62,19 +37,32 @@ def build_dashboard() -> Dashboard:
     board = (
         dashboard.Dashboard("alertbus")
         .uid(UID)
-        .description("Alerts on their way from the trading process to the phone. Generated: `python -m dashboards`.")
+        .description("Alerts on their way from the trading process to the phone.")
         .tags(["alertbus", "alerts", "trading"])
         .readonly()
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time("now-6h", "now")
         .timezone("browser")
         .refresh("30s")
-        .annotation(_restarts())
+        .variables(
+            [
+                dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"),
+                _menu("job", "Job", "label_values(alertbus_build_info, job)"),
+                _menu("instance", "Instance", 'label_values(alertbus_build_info{job=~"$job"}, instance)'),
+                _menu("channel", "Channel", f"label_values({select('alertbus_channel_enabled')}, channel)"),
+            ]
+        )
+        .annotation(_starts())
     )
-    for variable in _variables():
-        board.with_variable(variable)
+    rows = (
+        ("Is it well?", is_it_well()),
+        ("From trader to phone", from_trader_to_phone()),
+        ("Queue", queue()),
+        ("Bus", bus()),
+        ("Process", process()),
+    )
     number = 0
-    for title, panels in _rows():
+    for title, panels in rows:
         number += 1
         board.with_row(dashboard.Row(title).id(number))
         for panel in panels:
@@ -83,29 +71,30 @@ def build_dashboard() -> Dashboard:
     return board.build()
 
 
-def _rows() -> tuple[tuple[str, Sequence[AnyPanel]], ...]:
-    well = (_state(), _success(), _latency_now(), _given_up_now(), _switched_on(), _lost_now(), _dry_run(), _daemons())
-    way = (_latency(), _latency_by_channel(), _attempt_seconds(), _errors(), _told())
-    queue = (_waiting(), _oldest(), _given_up(), _not_sent())
-    bus = (_received(), _numbers(), _invalid(), _publishers(), _journal(), _refused())
-    process = (_version(), _running(), _store_errors(), _processor(), _memory(), _files())
+def _menu(name: str, label: str, query: str) -> dashboard.QueryVariable:
     return (
-        ("Is it well?", well),
-        ("From trader to phone", way),
-        ("Queue", queue),
-        ("Bus", bus),
-        ("Process", process),
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query(query)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+        .multi(multi=True)
+        .include_all(include_all=True)
+        .all_value(".+")
+        .current(VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
 
 
-# --- variables and annotations --------------------------------------------------------------------------------
-
-
-def _variables() -> tuple[dashboard.DatasourceVariable | dashboard.QueryVariable, ...]:
-    build = select("alertbus_build_info")
+def _starts() -> dashboard.AnnotationQuery:
     return (
-        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        _menu("job", "Job", "label_values(alertbus_build_info, job)"),
-        _menu("instance", "Instance", f"label_values({build.replace(', instance=~"$instance"', '')}, instance)"),
-        _menu("channel", "Channel", f"label_values({select('alertbus_channel_enabled')}, channel)"),
+        dashboard.AnnotationQuery()
+        .name("Starts of a daemon")
+        .datasource(DATASOURCE)
+        .enable(enable=True)
+        .icon_color("orange")
+        .expr(of_daemons(f"1000 * {select('process_start_time_seconds')}"))
+        .use_value_for_time(use_value_for_time=True)  # the value is the moment, however seldom it is asked for
+        .title_format("A daemon started")
+        .text_format("{{instance}}")
     )

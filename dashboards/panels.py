@@ -1,5 +1,6 @@
 """The building blocks of the dashboard: PromQL in our own words, and panels that all look alike.
 
+The rows speak these words only; of Grafana's SDK nothing but this module and `dashboards.grafana` knows.
 Every selector filters by the dashboard's job and instance; every panel asks the data source that its menu chose.
 Pure: nothing here reads a file or asks a server.
 """
@@ -38,11 +39,23 @@ CHANNEL: Final = 'channel=~"$channel"'
 RATE_WINDOW: Final = "$__rate_interval"
 #: The whole time that the dashboard shows.
 WHOLE_RANGE: Final = "$__range"
+#: Units by Grafana's names.
+COUNT: Final = units.Short
+PER_MINUTE: Final = units.CountsPerMinute
+SECONDS: Final = units.Seconds
+DURATION: Final = units.DurationSeconds
+SHARE: Final = units.PercentUnit
+BYTES: Final = units.BytesIEC
 #: Rows of Grafana's grid.
 _FIGURE_HEIGHT: Final = 5
 _GRAPH_HEIGHT: Final = 8
 
-Panel = TypeVar("Panel", stat.Panel, timeseries.Panel, heatmap.Panel)
+Query = prometheus.Dataquery
+Figure = stat.Panel
+Graph = timeseries.Panel
+Heat = heatmap.Panel
+Panel = Figure | Graph | Heat
+_Panel = TypeVar("_Panel", Figure, Graph, Heat)
 
 
 # --- PromQL ---------------------------------------------------------------------------------------------------
@@ -53,20 +66,20 @@ def select(metric: str, *matchers: str) -> str:
     return metric + "{" + ", ".join(('job=~"$job"', 'instance=~"$instance"', *matchers)) + "}"
 
 
-def per_minute(by: str, metric: str, *matchers: str) -> str:
-    """Return how often a counter counts in a minute, by some labels."""
-    return f"60 * sum by ({by}) (rate({select(metric, *matchers)}[{RATE_WINDOW}]))"
+def per_minute(metric: str, *matchers: str, by: str | None = None) -> str:
+    """Return how often a counter counts in a minute."""
+    return f"60 * {_sum(by)} (rate({select(metric, *matchers)}[{RATE_WINDOW}]))"
 
 
-def counted(by: str, metric: str, *matchers: str) -> str:
-    """Return what a counter counted in the whole time shown, by some labels."""
-    return f"sum by ({by}) (increase({select(metric, *matchers)}[{WHOLE_RANGE}]))"
+def counted(metric: str, *matchers: str, by: str | None = None) -> str:
+    """Return what a counter counted in the whole time shown."""
+    return f"{_sum(by)} (increase({select(metric, *matchers)}[{WHOLE_RANGE}]))"
 
 
-def quantile(share: float, by: str, histogram: str, window: str) -> str:
-    """Return the value that a share of the observations stays below; no series where nothing was observed."""
+def quantile(share: float, histogram: str, window: str) -> str:
+    """Return what a share of a channel's observations stays below; no series where nothing was observed."""
     buckets = f"rate({select(f'{histogram}_bucket', CHANNEL)}[{window}])"
-    return f"histogram_quantile({share:g}, sum by (le, {by}) ({buckets})) >= 0"
+    return f"histogram_quantile({share:g}, sum by (le, channel) ({buckets})) >= 0"
 
 
 def of_daemons(expression: str) -> str:
@@ -74,14 +87,18 @@ def of_daemons(expression: str) -> str:
     return f"{expression} and on (job, instance) {select('alertbus_build_info')}"
 
 
-def over_time(expression: str, legend: str) -> prometheus.Dataquery:
+def over_time(expression: str, legend: str) -> Query:
     """Return a query of the time shown."""
-    return prometheus.Dataquery().datasource(DATASOURCE).expr(expression).legend_format(legend).range()
+    return Query().datasource(DATASOURCE).expr(expression).legend_format(legend).range()
 
 
-def at_end(expression: str, legend: str) -> prometheus.Dataquery:
+def at_end(expression: str, legend: str) -> Query:
     """Return a query of one value for each series, at the end of the time shown."""
-    return prometheus.Dataquery().datasource(DATASOURCE).expr(expression).legend_format(legend).instant()
+    return Query().datasource(DATASOURCE).expr(expression).legend_format(legend).instant()
+
+
+def _sum(by: str | None) -> str:
+    return "sum" if by is None else f"sum by ({by})"
 
 
 # --- panels ---------------------------------------------------------------------------------------------------
@@ -98,10 +115,10 @@ def word(value: int, text: str, color: str) -> ValueMap:
     return ValueMap(options={str(value): ValueMappingResult(text=text, color=color)})
 
 
-def figure(title: str, description: str, *queries: prometheus.Dataquery, unit: str, width: int) -> stat.Panel:
-    """Return one large figure for each series."""
+def figure(title: str, description: str, *queries: Query, unit: str, width: int) -> Figure:
+    """Return one large figure and its name for each series."""
     panel = (
-        stat.Panel()
+        Figure()
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
@@ -112,16 +129,31 @@ def figure(title: str, description: str, *queries: prometheus.Dataquery, unit: s
         .thresholds(colours("blue"))
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.NONE)
-        .text_mode(BigValueTextMode.AUTO)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     )
     return _asking(panel, *queries)
 
 
-def graph(title: str, description: str, *queries: prometheus.Dataquery, unit: str, width: int) -> timeseries.Panel:
+def value_only(panel: Figure) -> Figure:
+    """Leave the name out, for a panel of one figure that its title names."""
+    return panel.text_mode(BigValueTextMode.VALUE)
+
+
+def name_only(panel: Figure) -> Figure:
+    """Leave the figure out, for what is told by the name's labels."""
+    return panel.text_mode(BigValueTextMode.NAME)
+
+
+def with_history(panel: Figure) -> Figure:
+    """Draw below each figure how it was in the time shown; as high as a graph, to stand beside one."""
+    return panel.graph_mode(BigValueGraphMode.AREA).height(_GRAPH_HEIGHT)
+
+
+def graph(title: str, description: str, *queries: Query, unit: str, width: int) -> Graph:
     """Return lines over time, from zero up."""
     panel = (
-        timeseries.Panel()
+        Graph()
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
@@ -142,24 +174,24 @@ def graph(title: str, description: str, *queries: prometheus.Dataquery, unit: st
     return _asking(panel, *queries)
 
 
-def heat(title: str, description: str, histogram: str, width: int) -> heatmap.Panel:
+def heat(title: str, description: str, histogram: str, width: int) -> Heat:
     """Return a histogram of seconds over time, with exemplars where Prometheus keeps them."""
     buckets = f"sum by (le) (increase({select(f'{histogram}_bucket', CHANNEL)}[{RATE_WINDOW}]))"
     panel = (
-        heatmap.Panel()
+        Heat()
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
         .height(_GRAPH_HEIGHT)
         .span(width)
-        .y_axis(heatmap.YAxisConfig().unit(units.Seconds))
-        .cell_values(heatmap.CellValues().unit(units.Short))
+        .y_axis(heatmap.YAxisConfig().unit(SECONDS))
+        .cell_values(heatmap.CellValues().unit(COUNT))
     )
     query = over_time(buckets, "{{le}}").format(PromQueryFormat.HEATMAP)
     return _asking(panel, query.exemplar(True))  # noqa: FBT003 - the builder has no other way
 
 
-def _asking(panel: Panel, *queries: prometheus.Dataquery) -> Panel:
-    for letter, query in zip("ABCDEFGH", queries, strict=False):
-        panel.with_target(query.ref_id(letter))
+def _asking(panel: _Panel, *queries: Query) -> _Panel:
+    for number, query in enumerate(queries):
+        panel.with_target(query.ref_id(chr(ord("A") + number)))
     return panel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,8 @@ _DEFAULT_DRAIN_SECONDS: Final = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit with its code."""
+    """Run the command and exit with its code; a service manager's SIGTERM ends it as Ctrl-C does, with a goodbye."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(arguments))
 
 
@@ -46,19 +48,27 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = PublisherSettings.from_environment(os.environ)
         with Publisher(settings.model_copy(update={"source": options.source})) as publisher:
-            return _drain(publisher, options) if options.drain else _publish(publisher, options)
+            return _used(publisher, options)
     except ConfigurationError as error:
         for problem in error.problems:
             print(f"alertbus-publish: {problem}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
+    except AlertBusError as error:
+        print(f"alertbus-publish: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+
+
+def _used(publisher: Publisher, options: argparse.Namespace) -> int:
+    # Caught inside of the `with`: a mistyped option and Ctrl-C are no failure of a trader that people must hear of.
+    try:
+        return _drain(publisher, options) if options.drain else _publish(publisher, options)
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
             option = str(fault["loc"][0]).removesuffix("_type")
             print(f"alertbus-publish: --{option}: {fault['msg']}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
-    except AlertBusError as error:
-        print(f"alertbus-publish: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_FAILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -22,6 +23,8 @@ from subscriber.policy.retry import RetryPolicy
 from subscriber.policy.routing import RouteTable
 from subscriber.settings import SubscriberSettings
 from subscriber.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 class Assembly:
@@ -53,6 +56,7 @@ class Assembly:
         self.metrics.dry_run(on=dry_run)
         self._routes = routes
         self.desks = {config.name: self._desk(config) for config in configs}
+        self._waiting = set(self.desks)
         self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
         notices = Notices(self.announcer, self.metrics, clock, store.store_id)
         self.correspondence = Correspondence(
@@ -112,9 +116,29 @@ class Assembly:
             StoreError: The database can't be used at the moment.
         """
         counts = self.store.open_counts()
-        for name, desk in self.desks.items():
+        self._waiting |= counts.keys()  # what waits for a channel that is in no setting any more must be seen, too
+        for name in self._waiting:
             self.metrics.queue(name, counts.get(name, 0), self.store.queue_oldest_us(name))
+        for name, desk in self.desks.items():
             self.metrics.channel_up(name, up=desk.up)
+
+    def settle_other_channels(self) -> None:
+        """Deal with what waits for channels that this daemon has not, before its workers start.
+
+        Those that NOTIFICATION_CHANNELS leaves out are switched off for good. Without credentials they may come back,
+        so what waits for them goes on waiting, and the status shows it.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        names = list(self.desks)
+        if self.settings.credentials.notification_channels is not None:
+            for channel, count in self.store.switch_off_others(names).items():
+                found = {"channel": channel, "deliveries": count}
+                logger.warning("suppressed what waited for a channel that is switched off", extra=found)
+        for channel, count in self.store.waiting_elsewhere(names).items():
+            found = {"channel": channel, "deliveries": count}
+            logger.warning("deliveries wait for a channel without credentials", extra=found)
 
     def close(self) -> None:
         """Close the channels' connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -11,6 +12,7 @@ from bus.errors import AlertBusError
 
 PREFIX: Final = "/api/monitoring/notifications"
 _TIMEOUT_SECONDS: Final = 5.0
+_NO_DAEMON: Final = "What listens at ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT is no alertbus daemon of this version."
 
 
 class DaemonError(AlertBusError):
@@ -57,18 +59,20 @@ class DaemonClient:
         except urllib.error.HTTPError as error:
             with error:
                 raise DaemonError(_error(error.read(), error.code)) from None
-        except (urllib.error.URLError, OSError) as error:
+        except OSError as error:  # URLError is one
             reason = getattr(error, "reason", error)
             if isinstance(reason, ConnectionRefusedError):
                 return None
             raise DaemonError(f"The daemon at {self.url} did not answer: {reason}.") from None
+        except (http.client.HTTPException, UnicodeError):  # it speaks something else than HTTP; the name can be none
+            raise DaemonError(_NO_DAEMON) from None
 
 
 def _data(answer: bytes) -> Any:
     try:
         return json.loads(answer)["data"]
     except (ValueError, KeyError, TypeError):
-        raise DaemonError("What listens at ALERTBUS_HTTP_PORT is no alertbus daemon.") from None
+        raise DaemonError(_NO_DAEMON) from None
 
 
 def _error(answer: bytes, status: int) -> str:

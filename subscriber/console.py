@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from subscriber.logs import escaped
+
 Fields = Mapping[str, Any]
 
-_STATE_STYLES: Final = {"ok": "green", "error": "bold red", "disabled": "dim", "dry_run": "yellow"}
+_STATE_STYLES: Final = {
+    "ok": "green",
+    "error": "bold red",
+    "not_configured": "bold red",
+    "disabled": "dim",
+    "dry_run": "yellow",
+}
 
 
 class Printer:
@@ -21,49 +32,60 @@ class Printer:
     def __init__(self, *, as_json: bool = False) -> None:
         """Choose tables or JSON."""
         self._as_json = as_json
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # a file on Windows or a plain locale has no room for an emoji
+                stream.reconfigure(errors="backslashreplace")
         self._out = Console(highlight=False, soft_wrap=True)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Print a sentence as it is."""
+        """Print lines of our own, or of a message, which was cleaned when it was rendered."""
         self._out.print(Text(text))
 
     def fault(self, text: str) -> None:
         """Print a fault to standard error."""
-        self._err.print(Text(f"alertbus-subscriber: {text}", style="red"))
+        self._err.print(Text(f"alertbus-subscriber: {escaped(text)}", style="red"))
 
-    def settings(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Print the settings that hold."""
+    def configuration(self, rows: Sequence[tuple[str, str]], channels: Sequence[str]) -> None:
+        """Print the settings that hold, and the channels that they make."""
+        if self._as_json:
+            self._json({"settings": dict(rows), "channels": list(channels), "dry_run": not channels})
+            return
         self._table(("setting", "value"), rows)
+        names = ", ".join(channels) or "none: the daemon would start as a dry run"
+        self.say(f"The configuration is well. Channels: {names}.")
 
     def probes(self, rows: Iterable[tuple[str, str, bool, str]]) -> None:
         """Print what each provider says of the credentials."""
-        self._table(
-            ("channel", "provider", "healthy", "answer"), [(a, b, "yes" if c else "NO", d) for a, b, c, d in rows]
-        )
+        columns = ("channel", "provider", "healthy", "answer")
+        if self._as_json:
+            self._json([dict(zip(columns, row, strict=True)) for row in rows])
+            return
+        self._table(columns, [(a, b, "yes" if c else "NO", d) for a, b, c, d in rows])
 
     def status(self, status: Fields) -> None:
         """Print the status."""
         if self._as_json:
             self._json(status)
             return
-        running = f"running since {status['started_at']}" if status["running"] else "not running"
+        running = f"running since {_time(status['started_at'])} UTC" if status["running"] else "not running"
         mode = ", DRY RUN" if status["dry_run"] else ""
         self.say(f"alertbus {status['version']}: {running}{mode}, database {status['database']}")
-        table = Table(box=None, pad_edge=False)
-        for name in ("channel", "provider", "state", "waiting", "dead", "last success", "last error"):
-            table.add_column(name)
-        for channel in status["channels"]:
-            table.add_row(
-                channel["name"],
-                channel["provider"],
-                Text(channel["state"], style=_STATE_STYLES.get(channel["state"], "")),
-                str(channel["backlog"]),
-                str(channel["dead"]),
-                channel["last_success_at"] or "never",
-                Text(_error(channel["last_error"])),
-            )
-        self._out.print(table)
+        self._table(
+            ("channel", "provider", "state", "waiting", "dead", "last success", "last error"),
+            [
+                (
+                    channel["name"],
+                    channel["provider"],
+                    channel["state"],
+                    str(channel["backlog"]),
+                    str(channel["dead"]),
+                    _time(channel["last_success_at"]) or "never",
+                    _error(channel["last_error"]),
+                )
+                for channel in status["channels"]
+            ],
+        )
         publishers = [
             (
                 str(publisher["source"]),
@@ -85,10 +107,10 @@ class Printer:
         rows = []
         for entry in alerts:
             alert = entry["alert"]
-            deliveries = ", ".join(_delivery(delivery) for delivery in entry["deliveries"]) or ", ".join(entry["marks"])
-            what = alert.get("action") or f"{alert.get('severity', '')} {alert.get('event_type', '')}"
-            rows.append((alert["occurred_at"], alert["id"], what, alert.get("symbol") or "", deliveries))
-        self._table(("time", "id", "what", "symbol", "deliveries"), rows)
+            deliveries = "\n".join(_delivery(delivery) for delivery in entry["deliveries"]) or ", ".join(entry["marks"])
+            words = (alert.get("severity"), alert.get("action") or alert.get("event_type"), alert.get("symbol"))
+            rows.append((_time(alert["occurred_at"]), alert["id"], " ".join(filter(None, words)), deliveries))
+        self._table(("time (UTC)", "id", "what", "deliveries"), rows, whole="id")
 
     def trial(self, result: Fields) -> None:
         """Print what became of a test alert."""
@@ -102,32 +124,42 @@ class Printer:
                     str(channel["channel"]),
                     _trial_result(channel),
                     "" if channel["seconds"] is None else str(channel["seconds"]),
-                    str(channel["waiting_for"] or channel["detail"] or ""),
+                    "; ".join(filter(None, (channel["detail"], _waiting(channel)))),
                 )
                 for channel in result["channels"]
             ],
         )
 
-    def _table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        if self._as_json:
-            self._json([dict(zip(columns, row, strict=True)) for row in rows])
-            return
+    def _table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], whole: str | None = None) -> None:
+        """Print a table as wide as the terminal; the column `whole` is never folded, so that it can be copied."""
         table = Table(box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column == whole)
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        self._out.print(table)
+            table.add_row(*map(_cell, columns, row))
+        self._out.print(table, soft_wrap=False)
 
     def _json(self, data: object) -> None:
         self._out.print(Text(json.dumps(data, indent=2, default=str)))
 
 
+def _cell(column: str, text: str) -> Text:
+    style = _STATE_STYLES.get(text, "") if column == "state" else ""
+    return Text("\n".join(map(escaped, text.split("\n"))), style=style)
+
+
+def _time(moment: str | None) -> str:
+    """Return a moment to the second: the day and the time fold into two lines where there is little room."""
+    if moment is None:
+        return ""
+    return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _error(error: Fields | None) -> str:
     if error is None:
         return ""
-    code = f" {error['code']}" if error["code"] else ""
-    return f"{error['reason']}{code} {error['detail'] or ''} ({error['at']})"
+    words = (error["reason"], error["code"], error["detail"], f"({_time(error['at'])})")
+    return " ".join(filter(None, words))
 
 
 def _delivery(delivery: Fields) -> str:
@@ -141,3 +173,7 @@ def _trial_result(channel: Fields) -> str:
     if channel["why"] == "dry_run":
         return "would be sent (dry run)"
     return str(channel["outcome"] or channel["why"] or channel["state"])
+
+
+def _waiting(channel: Fields) -> str:
+    return f"waits for {channel['waiting_for']}" if channel["waiting_for"] else ""

@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import socket
-import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -28,8 +26,8 @@ from subscriber.assembly import Assembly
 from subscriber.channels.building import placeholder_configs
 from subscriber.channels.channel import ChannelConfig
 from subscriber.deliveries import Message
-from subscriber.errors import StoreError
 from subscriber.monitoring.api import ApiParts, build_app
+from subscriber.monitoring.listening import open_listener
 from subscriber.policy.routes_file import parse_routes
 from subscriber.policy.routing import RouteTable, default_routes
 from subscriber.settings import SubscriberSettings, channel_configs
@@ -99,9 +97,10 @@ class Service:
         self._routes = RouteTable(default_routes(names) if routes is None else routes, names)
         self._store = Store(settings.store.database_url.get_secret_value(), self._clock)
         self._parts: Assembly
-        self._server: uvicorn.Server
+        self._server: uvicorn.Server | None = None
         self._started_us = 0
         self._stopping = threading.Event()
+        self._hurried = False
         self._housekeeping_over = threading.Event()
         #: Set while the daemon takes alerts; for whoever runs it in a thread.
         self.ready = threading.Event()
@@ -116,7 +115,8 @@ class Service:
         with ExitStack() as stack:
             stack.enter_context(self._store)
             self._check_database()
-            listener = stack.enter_context(self._open_port())
+            http = self._settings.http
+            listener = stack.enter_context(open_listener(http.host, http.port))
             self._parts = Assembly(
                 self._settings,
                 self._configs,
@@ -129,18 +129,22 @@ class Service:
                 show_rehearsal=self._show_rehearsal,
             )
             stack.callback(self._parts.close)
-            self._settle_other_channels()
+            if not self.dry_run:
+                self._parts.settle_other_channels()
             self._server = self._make_server()
             stack.enter_context(self._signals())
             self._start(stack)
             self._greet()
-            self._server.run(sockets=[listener])
+            if not self._stopping.is_set():
+                self._server.run(sockets=[listener])
 
     def ask_to_stop(self) -> None:
         """Begin the stop, in a thread of its own: the HTTP server goes after the workers."""
         if not self._stopping.is_set():
             self._stopping.set()
-            threading.Thread(target=self._stop, name="stop", daemon=True).start()
+            server = self._server
+            if server is not None:  # else nothing runs yet, and `run` looks before it serves
+                threading.Thread(target=self._stop, args=(server,), name="stop", daemon=True).start()
 
     # --- start ----------------------------------------------------------------------------------------------
 
@@ -151,49 +155,6 @@ class Service:
                 "what waits would never arrive. Set the credentials (.env.example), or start with --dry-run to send "
                 "nothing on purpose."
             )
-
-    def _settle_other_channels(self) -> None:
-        """Deal with what waits for channels that this daemon has not.
-
-        Chosen by NOTIFICATION_CHANNELS, they are switched off for good. Without credentials they may come back, so
-        what waits for them goes on waiting, and the status shows it.
-        """
-        names = list(self._parts.desks)
-        if self.dry_run:
-            return
-        if self._settings.credentials.notification_channels is not None:
-            for channel, count in self._store.switch_off_others(names).items():
-                logger.warning(
-                    "suppressed what waited for a channel that is switched off",
-                    extra={
-                        "channel": channel,
-                        "deliveries": count,
-                    },
-                )
-        for channel, count in self._store.waiting_elsewhere(names).items():
-            logger.warning(
-                "deliveries wait for a channel without credentials",
-                extra={
-                    "channel": channel,
-                    "deliveries": count,
-                },
-            )
-
-    def _open_port(self) -> socket.socket:
-        http = self._settings.http
-        listener = socket.socket(socket.AF_INET6 if ":" in http.host else socket.AF_INET, socket.SOCK_STREAM)
-        if sys.platform != "win32":  # there it would let two daemons share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((http.host, http.port))
-            listener.listen()
-        except OSError as error:
-            listener.close()
-            raise ConfigurationError(
-                f"ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT: {http.host}:{http.port} can't be used ({error.strerror}); "
-                "another daemon may run there: stop it, or set another port."
-            ) from error
-        return listener
 
     def _make_server(self) -> uvicorn.Server:
         token = self._settings.http.api_token
@@ -210,7 +171,13 @@ class Service:
         )
         return _QuietServer(
             uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_HTTP_STOP_SECONDS
+                app,
+                log_config=None,
+                log_level=max(logging.WARNING, logger.getEffectiveLevel()),  # what it says at INFO, we said ourselves
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=_HTTP_STOP_SECONDS,
             )
         )
 
@@ -267,17 +234,22 @@ class Service:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self._stopping.is_set():
+            self._hurried = True
             raise KeyboardInterrupt
         logger.info("stopping", extra={"signal": signal.Signals(number).name})
         self.ask_to_stop()
 
-    def _stop(self) -> None:
-        self._stop_working()
-        self._server.should_exit = True
+    def _stop(self, server: uvicorn.Server) -> None:
+        try:
+            self._stop_working()
+        finally:
+            server.should_exit = True
 
     def _stop_working(self) -> None:
         """Take nothing more, finish the sends in flight, give the leases back; harmless when done twice."""
         self.ready.clear()
+        if self._hurried:  # what is left open is taken over by the next start, as in doubt
+            return
         self._parts.ingest.stop(STOP_SECONDS)
         limit = self._clock.monotonic() + STOP_SECONDS
         for worker in self._parts.workers:
@@ -288,7 +260,7 @@ class Service:
         for worker in self._parts.workers:
             try:
                 self._store.release_worker(worker.name)
-            except StoreError as error:
+            except AlertBusError as error:
                 logger.warning("leases run out by themselves: %s", error)
                 return
 
@@ -309,7 +281,8 @@ class Service:
         )
 
     def _send_test(self, channels: tuple[str, ...], text: str | None) -> dict[str, Any]:
-        trial = Trial(self._store, self._parts.announcer.announce, self._clock, dry_run=self.dry_run)
+        announce = self._parts.announcer.announce
+        trial = Trial(self._store, announce, self._clock, dry_run=self.dry_run, stopping=self._stopping)
         return trial.run(channels, self._parts.enabled(), text or DEFAULT_TEXT, DEFAULT_WAIT_SECONDS)
 
     def _not_ready(self) -> list[str]:
@@ -320,7 +293,7 @@ class Service:
             reasons.append("Alerts are not taken from the bus: is the database away?")
         try:
             self._store.setting("store_id")
-        except StoreError as error:
+        except AlertBusError as error:
             reasons.append(str(error))
         if not self._parts.enabled():
             reasons.append("No channel is enabled.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
-from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery
+from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery, Reason
 from subscriber.policy.routing import plan_deliveries
 from subscriber.store.store import Store
 
@@ -25,12 +25,15 @@ TrialResult = dict[str, Any]
 class Trial:
     """Sends test alerts and waits for what became of them. Any thread may call it."""
 
-    def __init__(self, store: Store, announce: Announce, clock: Clock, *, dry_run: bool) -> None:
-        """Store what is needed."""
+    def __init__(
+        self, store: Store, announce: Announce, clock: Clock, *, dry_run: bool, stopping: threading.Event | None = None
+    ) -> None:
+        """Store what is needed; nothing is waited for once `stopping` is set."""
         self._store = store
         self._announce = announce
         self._clock = clock
         self._dry_run = dry_run
+        self._stopping = stopping or threading.Event()
 
     def run(self, channels: Collection[str], enabled: Collection[str], text: str, wait_seconds: float) -> TrialResult:
         """Tell a test alert on channels, and say for each what its provider answered and how long it took.
@@ -47,20 +50,27 @@ class Trial:
         event = SystemEvent(source="alertbus", event_type=TEST_EVENT, severity=Severity.INFO, description=text)
         now_us = self._clock.now_us()
         planned = plan_deliveries(event, channels, now_us, enabled=enabled, dry_run=self._dry_run)
-        self._announce(event, planned)
+        stored = self._announce(event, planned)
         limit = self._clock.monotonic() + wait_seconds
-        pause = threading.Event()
         while True:
             story = self._store.story(event.id)
             deliveries: list[dict[str, Any]] = [] if story is None else story["deliveries"]
-            settled = bool(deliveries) and not any(delivery["status"] in _OPEN for delivery in deliveries)
-            if settled or self._clock.monotonic() >= limit:
+            settled = all(map(_settled, deliveries)) if deliveries else not stored
+            if settled or self._clock.monotonic() >= limit or self._stopping.wait(_POLL_SECONDS):
                 return {
                     "alert_id": str(event.id),
                     "dry_run": self._dry_run,
-                    "channels": [_result(delivery, now_us) for delivery in deliveries],
+                    "channels": [_result(delivery, now_us) for delivery in deliveries or map(_unstored, channels)],
                 }
-            pause.wait(_POLL_SECONDS)
+
+
+def _settled(delivery: dict[str, Any]) -> bool:
+    """Whether waiting tells no more: it has ended, or its channel is paused until a person does something."""
+    return delivery["status"] not in _OPEN or delivery["last_reason"] == Reason.UNAUTHORIZED.value
+
+
+def _unstored(channel: str) -> dict[str, Any]:
+    return {"channel": channel, "status": DeliveryState.PENDING.value}
 
 
 def _result(delivery: dict[str, Any], started_us: int) -> TrialResult:
@@ -73,7 +83,7 @@ def _result(delivery: dict[str, Any], started_us: int) -> TrialResult:
         "state": state,
         "why": delivery.get("why"),
         "accepted": state in {DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value},
-        "waiting_for": _waiting_for(state, last),
+        "waiting_for": _waiting_for(delivery, last) if state in _OPEN else None,
         "outcome": last.get("reason"),
         "status": last.get("status"),
         "code": last.get("code"),
@@ -82,9 +92,11 @@ def _result(delivery: dict[str, Any], started_us: int) -> TrialResult:
     }
 
 
-def _waiting_for(state: str, last: dict[str, Any]) -> str | None:
-    if state not in _OPEN:
-        return None
+def _waiting_for(delivery: dict[str, Any], last: dict[str, Any]) -> str:
+    if "id" not in delivery:
+        return "the database, which takes nothing at the moment"
     if not last:
         return "its turn: the channel is paused, or its pace does not allow a message yet"
-    return f"the next attempt, after {last.get('reason') or 'an attempt that is still open'}"
+    if last["reason"] == Reason.UNAUTHORIZED.value:
+        return "a person: the channel is paused until its credentials or its target are put right"
+    return f"the next attempt, after {last['reason'] or 'an attempt that is still open'}"

@@ -16,6 +16,34 @@ _ERROR_AFTER: Final = 3
 LastError = dict[str, str | int | None]
 
 
+class Wake:
+    """Wakes every thread of a channel, those too that are busy now and only then begin to wait.
+
+    An Event would be cleared by the first thread that it wakes; the others would sleep over it, and over their end.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a ring."""
+        self._condition = threading.Condition()
+        self._rings = 0
+
+    @property
+    def rings(self) -> int:
+        """How often it rang; to be read before the look for work that a `wait` follows."""
+        return self._rings
+
+    def set(self) -> None:
+        """Wake all."""
+        with self._condition:
+            self._rings += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, seconds: float) -> None:
+        """Wait so long, or until it rings; not at all where it rang after `seen` rings."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._rings != seen, seconds)
+
+
 class ChannelDesk:
     """One channel and its state; safe for all threads."""
 
@@ -23,7 +51,7 @@ class ChannelDesk:
         """Begin well and unpaced."""
         self.channel = channel
         self.enabled = enabled
-        self.wake = threading.Event()
+        self.wake = Wake()
         #: Whether the database knows that it sends to people.
         self.sent_for_real = False
         self.last_success_us: int | None = None

@@ -16,6 +16,7 @@ from typing import Final
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
+from bus.errors import AlertBusError
 from subscriber.deliveries import (
     Decision,
     Delivery,
@@ -30,10 +31,11 @@ from subscriber.deliveries import (
     system_event_id,
 )
 from subscriber.delivery.desk import ChannelDesk
-from subscriber.errors import LeaseLost, StoreError
+from subscriber.errors import LeaseLost
+from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.rendering import render
-from subscriber.policy.retry import RetryPolicy, decide, too_old
+from subscriber.policy.retry import UNSAID_WAIT_SECONDS, RetryPolicy, decide, too_old
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ logger = logging.getLogger(__name__)
 #: How long a thread waits at most before it looks at the queue again; new alerts of this daemon wake it at once.
 DEFAULT_INTERVAL_SECONDS: Final = 1.0
 _SHORTEST_WAIT_SECONDS: Final = 0.001
+#: What is due and can't be claimed is another worker's at the moment: by a locked row, or by the server's own clock.
+_CONTENDED_WAIT_SECONDS: Final = 0.05
 _STORE_BACKOFF_SECONDS: Final = 1.0
 
 Announce = Callable[[SystemEvent], object]
@@ -84,7 +88,9 @@ class DeliveryWorker:
         self._settings = settings
         self._announce = announce
         self._show_rehearsal = show_rehearsal
+        self._once = OncePerMinute(clock)
         self._stopping = threading.Event()
+        self._uncertain = False
         self._thread = threading.Thread(target=self._run, name=f"deliver:{desk.name}", daemon=True)
 
     def start(self) -> None:
@@ -103,22 +109,26 @@ class DeliveryWorker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while True:
+            rings = self._desk.wake.rings  # before the look: whatever rings after it ends the wait
+            if self._stopping.is_set():
+                return
             try:
-                wait = self._turn()
-            except StoreError as error:
+                self._desk.wake.wait(rings, self._turn())
+            except AlertBusError as error:
+                self._uncertain = True
                 self._metrics.store_error()
-                logger.warning("deliveries wait for the database: %s", error, extra={"channel": self._desk.name})
-                wait = _STORE_BACKOFF_SECONDS
+                self._warn("deliveries wait for the database: %s", error, {"channel": self._desk.name})
+                self._stopping.wait(_STORE_BACKOFF_SECONDS)
             except Exception:  # a bug of ours; the lease runs out and the delivery is tried again
                 logger.exception("a delivery failed unexpectedly", extra={"channel": self._desk.name})
-                wait = _STORE_BACKOFF_SECONDS
-            if wait > 0:
-                self._desk.wake.wait(wait)
-                self._desk.wake.clear()
+                self._stopping.wait(_STORE_BACKOFF_SECONDS)
 
     def _turn(self) -> float:
         """Deliver one alert if one is due; return the seconds until it is worth looking again."""
+        if self._uncertain:  # what failed may have been written: nothing may wait for the end of a lease of our own
+            self._store.release_worker(self.name)
+            self._uncertain = False
         if self._settings.dry_run:
             return self._rehearse()
         if self._desk.paused or not self._desk.enabled:
@@ -130,11 +140,12 @@ class DeliveryWorker:
         if not claimed:
             due_us = self._store.next_due_us(self._desk.name)
             seconds = float("inf") if due_us is None else (due_us - self._clock.now_us()) / MICROSECONDS
-            return self._patience(seconds)
+            return self._patience(max(seconds, _CONTENDED_WAIT_SECONDS))
         delivery = claimed[0]
         try:
             return self._deliver(delivery)
         except LeaseLost:
+            self._metrics.lease_lost()
             logger.warning("another worker took over; this result is dropped", extra=delivery.log_fields())
             return 0.0
 
@@ -160,8 +171,9 @@ class DeliveryWorker:
         seconds = self._clock.monotonic() - started
         decision = decide(outcome, delivery, self._settings.policy, self._clock.now_us(), self._rng)
         self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
+        self._learn(outcome, decision)
         self._record(attempt, delivery, outcome, decision, seconds)
-        self._consider(delivery, outcome, decision)
+        self._report(delivery, outcome, decision)
         return 0.0
 
     def _message(self, delivery: Delivery) -> Message:
@@ -179,6 +191,18 @@ class DeliveryWorker:
             logger.exception("a channel raised", extra={"channel": self._desk.name})
             return Outcome(Reason.UNAVAILABLE, detail=type(error).__name__, in_doubt=True)
 
+    def _learn(self, outcome: Outcome, decision: Decision) -> None:
+        """Take what the answer says of the channel: that holds whoever has the delivery by now, and at once."""
+        pauses = self._desk.note(outcome)
+        self._metrics.channel_up(self._desk.name, up=self._desk.up)
+        if outcome.reason is Reason.RATE_LIMITED:  # the provider means everything for this target, not this message
+            if isinstance(decision, RetryAt):
+                self._desk.hold((decision.due_at_us - self._clock.now_us()) / MICROSECONDS)
+            else:
+                self._desk.hold(outcome.retry_after_seconds or UNSAID_WAIT_SECONDS)
+        if pauses:
+            self._tell_pause(outcome)
+
     def _record(self, attempt: int, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         """Write the result down, however long the database takes; only the end of the daemon leaves it open."""
         while True:
@@ -186,17 +210,16 @@ class DeliveryWorker:
                 self._store.close_attempt(attempt, [delivery], outcome, decision, seconds)
             except LeaseLost:
                 raise
-            except StoreError as error:
+            except AlertBusError as error:
                 self._metrics.store_error()
-                logger.warning("a result waits for the database: %s", error, extra=delivery.log_fields())
+                fields = {**delivery.log_fields(), "outcome": outcome.reason.value}
+                self._warn("a result waits for the database: %s", error, fields)
                 if self._stopping.wait(_STORE_BACKOFF_SECONDS):
                     raise
             else:
                 return
 
-    def _consider(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
-        pauses = self._desk.note(outcome)
-        self._metrics.channel_up(self._desk.name, up=self._desk.up)
+    def _report(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         fields = {
             **delivery.log_fields(),
             "outcome": outcome.reason.value,
@@ -208,20 +231,21 @@ class DeliveryWorker:
             case Done():
                 age = (self._clock.now_us() - delivery.published_us) / MICROSECONDS
                 self._metrics.accepted(self._desk.name, severity_of(delivery.alert), age, str(delivery.alert.id))
-                self._metrics.entered(self._desk.name, DeliveryState.ACCEPTED)
+                self._entered(delivery, DeliveryState.ACCEPTED)
                 logger.info("delivered", extra={**fields, "age_seconds": round(age, 3)})
             case RetryAt(due_at_us=due_at_us, in_doubt=in_doubt):
                 if in_doubt and delivery.state is not DeliveryState.IN_DOUBT:
-                    self._metrics.entered(self._desk.name, DeliveryState.IN_DOUBT)
+                    self._entered(delivery, DeliveryState.IN_DOUBT)
                 wait = (due_at_us - self._clock.now_us()) / MICROSECONDS
-                if outcome.reason is Reason.RATE_LIMITED:
-                    self._desk.hold(wait)  # the provider means everything for this target, not this message
                 logger.warning("not delivered, is tried again", extra={**fields, "in_seconds": round(wait, 1)})
             case GiveUp(state=state):
                 self._entered(delivery, state)
                 logger.error("not delivered, given up", extra={**fields, "state": state.value})
-        if pauses:
-            self._tell_pause(outcome)
+
+    def _warn(self, text: str, error: AlertBusError, fields: dict[str, str]) -> None:
+        held_back = self._once.held_back(text)
+        if held_back is not None:
+            logger.warning(text, error, extra={**fields, "held_back": held_back})
 
     def _entered(self, delivery: Delivery, state: DeliveryState) -> None:
         self._metrics.entered(delivery.channel, state)

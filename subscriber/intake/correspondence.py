@@ -78,9 +78,17 @@ class Correspondence:
             if known.heartbeat is not None and known.heartbeat.own
         ]
 
-    def hear(self, identity: bytes, message: Heartbeat | Goodbye) -> None:
-        """Take a publisher's word on a stream, answer it, and ask for what it says we miss."""
+    def hear(self, identity: bytes, message: Heartbeat | Goodbye, *, drained: bool) -> None:
+        """Take a publisher's word on a stream, answer it, and ask for what it says we miss.
+
+        Args:
+            identity: The ROUTER's name for the connection that it came by.
+            message: What it said.
+            drained: Whether the data socket was empty when it was read.
+        """
         known = self.known(message.stream)
+        if known.identity != identity:
+            known.asked_to = 0  # what was asked over another connection is not coming any more
         known.identity = identity
         known.heard_at = self._clock.monotonic()
         if isinstance(message, Heartbeat):
@@ -89,7 +97,7 @@ class Correspondence:
             self._hear_goodbye(known, message)
         self._send(known, Welcome(store_id=self._store.store_id, version=alertbus_version()))
         self._acknowledge(known)
-        wanted = known.noticed(message.last)
+        wanted = known.noticed(message.last, known.heard_at, drained=drained)
         if wanted:
             self._ask(known, wanted)
 
@@ -133,7 +141,7 @@ class Correspondence:
         self._read_position(known.stream, known.position)
         for lost in known.position.missing(min(last, known.heartbeat.first_held - 1), last):
             self.lose(known, lost, "not held any more")
-        for first, end in known.window(last):
+        for first, end in known.window(last, self._clock.monotonic()):
             self._send(known, Replay(stream=known.stream, first=first, last=end))
             logger.info("asked for a replay", extra={"stream": known.stream.hex(), "first": first, "last": end})
         self._acknowledge(known)

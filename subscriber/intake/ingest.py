@@ -36,7 +36,7 @@ _POLL_MILLISECONDS: Final = 100
 _BATCH_MESSAGES: Final = 2_000
 _STORE_BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
-Note = tuple[bytes, Heartbeat | Goodbye]
+Notes = dict[tuple[bytes, str], tuple[bytes, Heartbeat | Goodbye]]
 
 
 class Ingest:
@@ -133,17 +133,17 @@ class Ingest:
 
     def _turn(self, events: dict[zmq.Socket[bytes], int]) -> None:
         self._batch, self._touched = [], {}
-        if self._data in events:
-            for frames in _drained(self._data):
-                self._take(frames, asked_for=False)
-        notes: list[Note] = []
+        messages = _drained(self._data) if self._data in events else []
+        for frames in messages:
+            self._take(frames, asked_for=False)
+        notes: Notes = {}
         if self._control in events:
             for identity, *frames in _drained(self._control):
                 self._take_control(identity, frames, notes)
         if self._batch:
             self._commit()
-        for identity, message in notes:  # after the data of the same turn, which they may have overtaken
-            self._correspondence.hear(identity, message)
+        for identity, message in notes.values():  # after the data of the same turn, which they may have overtaken
+            self._correspondence.hear(identity, message, drained=len(messages) < _BATCH_MESSAGES)
         for known in self._touched.values():
             self._correspondence.data_came(known)
         self._correspondence.watch()
@@ -226,7 +226,7 @@ class Ingest:
 
     # --- control --------------------------------------------------------------------------------------------
 
-    def _take_control(self, identity: bytes, frames: Sequence[bytes], notes: list[Note]) -> None:
+    def _take_control(self, identity: bytes, frames: Sequence[bytes], notes: Notes) -> None:
         if not frames:
             self._notices.invalid("frame_count", "A control message had no frames.")
             return
@@ -248,7 +248,8 @@ class Ingest:
             case Replayed():
                 self._take(frames[1:], asked_for=True)
             case Heartbeat() | Goodbye() if len(frames) == 1:
-                notes.append((identity, message))
+                # Only a stream's last word counts: several that waited together say nothing about progress.
+                notes[message.stream, message.type] = (identity, message)
             case _:
                 self._notices.invalid("control", "A publisher sent a message that only daemons send.")
 

@@ -12,6 +12,8 @@ from subscriber.intake.sequences import Position, Range
 REPLAY_WINDOW: Final = 2_000
 #: Ranges in one window; what is more broken than this is asked for in several turns.
 _MOST_RANGES: Final = 50
+#: How long an answer may take before the same numbers are asked for again.
+_PATIENCE_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -26,21 +28,33 @@ class OfferedStream:
     noted_at: float = float("-inf")  #: monotonic seconds when the store last heard of it
     goodbye: str | None = None
     asked_to: int = 0  #: the end of the window that was asked for; 0 when none is open
+    asked_at: float = float("-inf")  #: monotonic seconds when it was
     target: int = 0  #: up to where numbers are to be had, in several windows
     _contiguous_then: int | None = None
     _highest_then: int = -1
 
-    def noticed(self, last: int) -> int:
+    def noticed(self, last: int, now: float, *, drained: bool) -> int:
         """Take a heartbeat's or goodbye's word for the last number; return up to where to ask, or 0.
 
-        A hole is asked for again when nothing below it came since the last time; a tail, which control messages
-        announce before the data connection delivers it, when that stream made no progress at all since then.
+        A hole is asked for again when nothing below it came since the last word; a tail, which control messages
+        announce before the data connection delivers it, when that stream made no progress at all since then. While
+        data still waits in our own socket nothing can be said, and an answer is given a second to arrive.
+
+        Args:
+            last: The last number that the publisher gave out.
+            now: Monotonic seconds.
+            drained: Whether the data socket was empty when the word was read.
         """
+        if not drained:
+            self._contiguous_then, self._highest_then = None, -1
+            return 0
         contiguous, highest = self.position.contiguous, self.position.highest
         adopted = self.heartbeat is not None and not self.heartbeat.own
         stuck = self.position.has_gap() and contiguous == self._contiguous_then
         tail = last > highest and (highest == self._highest_then or (adopted and not self.asked_to))
         self._contiguous_then, self._highest_then = contiguous, highest
+        if self.asked_to and now < self.asked_at + _PATIENCE_SECONDS:
+            return 0
         if tail:
             return last
         return highest if stuck else 0
@@ -58,8 +72,9 @@ class OfferedStream:
             return self.target
         return self.position.highest if self.position.has_gap() else 0
 
-    def window(self, last: int) -> list[Range]:
+    def window(self, last: int, now: float) -> list[Range]:
         """Open the next window of what is missing up to `last`."""
+        self.asked_at = now
         ranges = self.position.missing(last, REPLAY_WINDOW)[:_MOST_RANGES]
         self.asked_to = ranges[-1][1] if ranges else 0
         self.target = max(self.target, last)

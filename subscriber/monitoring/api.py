@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -17,14 +18,18 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from bus.errors import AlertBusError
 from subscriber.deliveries import DeliveryState
-from subscriber.errors import StoreError
 from subscriber.monitoring.metrics import Metrics, alertbus_version
 from subscriber.store.store import Store
 
 PREFIX: Final = "/api/monitoring/notifications"
 _MOST_HISTORY: Final = 500
-_TEXT_LIMIT: Final = 1000
+_LARGEST_NUMBER: Final = 2**63 - 1  # of both databases
+#: A test waits for its providers in one of the forty threads that answer requests; the others stay free.
+_MOST_TESTS_AT_ONCE: Final = 8
+CHANNEL_PATTERN: Final = "^[A-Za-z0-9_-]{1,64}$"
+TEXT_LIMIT: Final = 1000
 
 
 class TestRequest(BaseModel):
@@ -33,7 +38,7 @@ class TestRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channel: str | None = Field(default=None, max_length=64, description="One channel; all of them when left out.")
-    text: str | None = Field(default=None, min_length=1, max_length=_TEXT_LIMIT, description="What the message says.")
+    text: str | None = Field(default=None, min_length=1, max_length=TEXT_LIMIT, description="What the message says.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     _add_error_answers(app)
     _add_health(app, parts)
     guard = [Depends(_guard(parts.token))]
+    tests = BoundedSemaphore(_MOST_TESTS_AT_ONCE)
 
     @app.get(f"{PREFIX}/status", dependencies=guard)
     def status() -> dict[str, Any]:
@@ -69,15 +75,21 @@ def build_app(parts: ApiParts) -> FastAPI:
             known = ", ".join(parts.channels)
             raise HTTPException(404, f"There is no channel {wanted.channel!r}; there are: {known}.")
         names = parts.channels if wanted.channel is None else (wanted.channel,)
-        return _success(parts.send_test(names, wanted.text))
+        if not tests.acquire(blocking=False):
+            raise HTTPException(429, "Other tests still wait for their providers; try again in some seconds.")
+        try:
+            return _success(parts.send_test(names, wanted.text))
+        finally:
+            tests.release()
 
     @app.get(f"{PREFIX}/history", dependencies=guard)
     def history(
         limit: Annotated[int, Query(ge=1, le=_MOST_HISTORY)] = 50,
         before: Annotated[
-            int | None, Query(ge=1, description="The number of the last alert of the page before.")
+            int | None,
+            Query(ge=1, le=_LARGEST_NUMBER, description="The number of the last alert of the page before."),
         ] = None,
-        channel: Annotated[str | None, Query(max_length=64)] = None,
+        channel: Annotated[str | None, Query(pattern=CHANNEL_PATTERN)] = None,
         state: DeliveryState | None = None,
     ) -> dict[str, Any]:
         """List alerts with their deliveries, the newest first."""
@@ -101,7 +113,7 @@ def _add_health(app: FastAPI, parts: ApiParts) -> None:
         return Response(content, headers={"content-type": content_type})
 
     @app.get("/healthz")
-    def healthz() -> dict[str, Any]:
+    async def healthz() -> dict[str, Any]:  # in the loop itself: an answer needs no free thread
         """Say that the process answers; asks nobody else."""
         return _success({"version": alertbus_version()})
 
@@ -136,12 +148,18 @@ def _add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg']}" for fault in error.errors()
+        )
         return JSONResponse({"status": "error", "error": f"The request can't be used: {faults}."}, 422)
 
-    @app.exception_handler(StoreError)
-    async def store_away(_request: Request, error: StoreError) -> JSONResponse:
+    @app.exception_handler(AlertBusError)
+    async def store_away(_request: Request, error: AlertBusError) -> JSONResponse:
         return JSONResponse({"status": "error", "error": str(error)}, 503)
+
+    @app.exception_handler(Exception)
+    async def broken(_request: Request, _error: Exception) -> JSONResponse:
+        return JSONResponse({"status": "error", "error": "alertbus failed unexpectedly; its log says how."}, 500)
 
 
 def _success(data: Any) -> dict[str, Any]:

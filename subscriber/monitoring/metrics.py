@@ -69,6 +69,7 @@ class Metrics:
             "messages_invalid", "Messages from the bus that were not as they must be.", "reason"
         )
         self._store_errors = self._counter("store_errors", "Times that the database could not be used.")
+        self._leases_lost = self._counter("leases_lost", "Results that were dropped: another worker had taken over.")
         for topic in (*KNOWN_LEVELS, OTHER_LEVELS):
             self._received.labels(topic)
         for reason in INVALID_REASONS:
@@ -168,6 +169,10 @@ class Metrics:
     def store_error(self) -> None:
         """Count a time that the database could not be used."""
         self._store_errors.inc()
+
+    def lease_lost(self) -> None:
+        """Count a result that was dropped because another worker holds the delivery now."""
+        self._leases_lost.inc()
 
     def dry_run(self, *, on: bool) -> None:
         """Set whether nothing is really sent."""

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 from hypothesis import given
 
-from bus.alerts import Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
+from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
 from bus.errors import UndecodableFrames, UnsupportedVersion
 from bus.topics import TOPIC_LIMIT_BYTES, topic_of
 from bus.wire import (
@@ -96,6 +96,13 @@ def test_encode_alert_writes_ids_as_bytes_and_moments_as_microseconds() -> None:
     fields = msgpack.unpackb(encode_alert(SAMPLES[2]))
     assert (len(fields["id"]), len(fields["resolves"])) == (16, 16)
     assert fields["occurred_at"] == 1_772_461_817_000_000
+
+
+def test_decode_alert_of_empty_state_is_the_empty_state() -> None:
+    """An agent that saw nothing is something else than an agent that did not say."""
+    alert = decode_alert(encode_alert(AgentAction(action=Action.HOLD, state={})))
+    assert isinstance(alert, AgentAction)
+    assert alert.state == {}
 
 
 # --- header -----------------------------------------------------------------------------------------------------
@@ -186,6 +193,13 @@ def test_decode_frames_with_topic_that_disagrees_reads_the_body() -> None:
 def test_decode_frames_oversized_is_refused_and_header_kept(frames: list[bytes]) -> None:
     error = refused(frames)
     assert (error.reason, error.header) == ("oversized", HEADER)
+
+
+def test_decode_frames_with_body_at_limit_is_read() -> None:
+    shorter = body(notes=b"x" * 60_000)
+    packed = body(notes=b"x" * (60_000 + BODY_LIMIT_BYTES - len(shorter)))
+    assert len(packed) == BODY_LIMIT_BYTES
+    assert decode_frames([b"severity.INFO.", encode_header(HEADER), packed]).body == packed
 
 
 @pytest.mark.parametrize(

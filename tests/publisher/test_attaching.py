@@ -160,7 +160,9 @@ class Itself:
 
 
 @pytest.mark.parametrize(
-    "odd", [None, 5, "text", Slotted(), Hostile(), Itself(), DatabaseManager, object()], ids=lambda odd: type(odd).__name__
+    "odd",
+    [None, 5, "text", Slotted(), Hostile(), Itself(), DatabaseManager, object()],
+    ids=lambda odd: type(odd).__name__,
 )
 def test_attach_what_cannot_be_listened_to_returns_0_and_is_told(
     publisher: RecordingPublisher, caplog: pytest.LogCaptureFixture, odd: object

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from publisher.beats import SHORTEST_SECONDS, Beats
 
 
@@ -40,7 +42,7 @@ def test_round_due_many_small_bursts_beat_no_closer_than_the_shortest() -> None:
         beats.burst_ended(now)
         due += [now] if beats.round_due(now) else []
     assert 8 <= len(due) <= 10
-    assert all(later - earlier >= SHORTEST_SECONDS - 1e-9 for earlier, later in zip(due, due[1:], strict=False))
+    assert all(later - earlier >= SHORTEST_SECONDS - 1e-9 for earlier, later in pairwise(due))
 
 
 def test_round_due_looked_at_late_makes_up_for_nothing() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bus.alerts import Action, AgentAction, RiskEvent, Severity
-from publisher import Publisher
+from bus.errors import AlertBusError
+from publisher import Publisher, PublisherSettings
 from publisher.__main__ import EXIT_DONE, EXIT_FAILED, EXIT_NOT_STORED, EXIT_USAGE, SOURCE, main, run
 from publisher.journal import left_behind
-from publisher.publisher import PublisherSettings
-from tests.publisher.builders import ROOT, alert, numbers
+from tests.publisher.builders import ROOT, alert, numbers, python
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +108,7 @@ def test_run_wait_with_a_daemon_that_does_not_store_says_so(
 ) -> None:
     """It is another fault than no daemon at all."""
     reached.acknowledges = False
-    assert run(["hello", "--wait", "1"]) == EXIT_NOT_STORED
+    assert run(["hello", "--wait", "0.3"]) == EXIT_NOT_STORED
     assert "a daemon answers but has not stored it" in capsys.readouterr().err
 
 
@@ -131,9 +134,7 @@ def test_run_queue_full_counts_what_was_refused(
     assert capsys.readouterr().out == "2 of 3 alerts journaled and sent\n"
 
 
-def test_run_source_of_the_environment_is_the_traders(
-    reached: ScriptedDaemon, environment: pytest.MonkeyPatch
-) -> None:
+def test_run_source_of_the_environment_is_the_traders(reached: ScriptedDaemon, environment: pytest.MonkeyPatch) -> None:
     """The script's end, or its stream, must never be taken for the trader's: it reads the same `.env`."""
     environment.setenv("ALERTBUS_SOURCE", "live_trader")
     assert run(["hello", "--wait", "10"]) == EXIT_DONE
@@ -180,7 +181,7 @@ def test_run_drain_empty_folder_is_done(capsys: pytest.CaptureFixture[str]) -> N
         (["hello", "--drain"], "give a text, or --action, or --drain"),
         (["hello", "--severity", "LOUD"], "use INFO, WARNING or CRITICAL"),
         (["--action", "SHORT"], "use BUY, SELL or HOLD"),
-        (["--action", "BUY", "--severity", "INFO"], "not allowed with argument"),
+        (["--action", "BUY", "--severity", "CRITICAL"], "not allowed with argument"),
         (["hello", "--count", "0"], "use a number above 0"),
         (["hello", "--count", "1.5"], "use a whole number"),
         (["hello", "--rate", "many"], "use a number above 0"),
@@ -220,26 +221,70 @@ def test_run_bad_environment_tells_every_fault(
     assert all(line.startswith("alertbus-publish: ALERTBUS_") for line in lines)
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), EXIT_FAILED), (None, EXIT_FAILED)])
+@pytest.mark.parametrize(
+    ("error", "errors"),
+    [(KeyboardInterrupt(), ""), (AlertBusError("It was not ready."), "alertbus-publish: It was not ready.\n")],
+)
+@pytest.mark.parametrize("method", ["start", "publish"])
 def test_run_interrupted_or_failing_exits_1(
-    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException | None, code: int
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str, error: BaseException, errors: str
 ) -> None:
     """Ctrl-C without a trace; any fault of ours with its sentence."""
-    from bus.errors import AlertBusError  # noqa: PLC0415
 
-    def fail(self: Publisher, *_: object, **__: object) -> bool:
-        raise error or AlertBusError("The thread was not ready.")
+    def fail(*_: object, **__: object) -> bool:
+        raise error
 
-    environment.setattr(Publisher, "publish", fail)
-    assert run(["hello"]) == code
-    assert ("The thread was not ready." in capsys.readouterr().err) is (error is None)
+    environment.setattr(Publisher, method, fail)
+    assert run(["hello"]) == EXIT_FAILED
+    assert capsys.readouterr().err == errors
 
 
+def test_run_wrong_option_ends_in_order(reached: ScriptedDaemon, environment: pytest.MonkeyPatch) -> None:
+    """A typing error at the prompt is no exception of a trader that wakes people up."""
+    environment.setenv("ALERTBUS_HEARTBEAT_INTERVAL", "0.05")
+    start = Publisher.start
+
+    def started(self: Publisher, timeout: float = 5.0) -> Publisher:
+        start(self, timeout)
+        wait_until(lambda: reached.heartbeats)
+        return self
+
+    environment.setattr(Publisher, "start", started)
+    assert run(["hello", "--event", ""]) == EXIT_USAGE
+    assert {bye.reason for bye in reached.goodbyes} == {"closed"}
+
+
+@pytest.mark.usefixtures("sigterm")
 def test_main_exits_with_the_code_of_run() -> None:
     """For the console script."""
     with pytest.raises(SystemExit) as caught:
         main(["--drain"])
     assert caught.value.code == EXIT_DONE
+
+
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    """The handler that `main` replaces."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_process_terminated_says_goodbye(
+    reached: ScriptedDaemon, make_publisher: MakePublisher, environment: pytest.MonkeyPatch
+) -> None:
+    """A service manager stops a drain that has not ended: that is no silent trader."""
+    reached.acknowledges = False
+    dead = make_publisher()
+    dead.publish(alert())
+    dead.close(timeout=0.0)
+    with python("from publisher.__main__ import main; main(['--drain'])") as child:
+        wait_until(lambda: any(beat.source == SOURCE for beat in reached.heartbeats))
+        reached.acknowledges = True
+        reached.asks_replays = False
+        child.terminate()
+        assert child.wait(timeout=30.0) == EXIT_FAILED
+    assert {bye.reason for bye in reached.record_of(SOURCE).goodbyes} == {"closed"}
 
 
 def test_process_python_dash_m_publisher(reached: ScriptedDaemon, tmp_path: Path) -> None:

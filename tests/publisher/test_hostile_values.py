@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from bus.alerts import Action, AgentAction, RiskEvent, Severity
 from bus.wire import BODY_LIMIT_BYTES, decode_alert, encode_alert
+from publisher.attaching import AGENT_ACTION_FIELDS
 from publisher.testing import RecordingPublisher
 from tests.publisher.database_manager import DatabaseManager
 
@@ -140,7 +141,7 @@ def test_every_field_hostile_at_once_is_published() -> None:
     for value in HOSTILE:
         publisher = logged("log_risk_event", dict.fromkeys([*RISK_FIELDS, "agent_name", "symbol", "value"], value))
         publisher.attach(manager := DatabaseManager())
-        manager.log_agent_action(*[value] * 9)
+        manager.log_agent_action(**dict.fromkeys(AGENT_ACTION_FIELDS, cast("Any", value)))
         assert len(publisher.alerts) == 2
         assert publisher.attach_errors == []
         assert all(len(encode_alert(event)) <= BODY_LIMIT_BYTES for event in publisher.alerts)

@@ -64,7 +64,7 @@ def test_start_taken_port_to_bind_raises_and_needs_no_close(settings: PublisherS
         publisher.start()
     with pytest.raises(PublisherClosed):
         publisher.publish(alert())
-    wait_until(lambda: not publisher.stats().running)
+    assert "is taken" in (publisher.stats().last_error or "")
     del publisher
     gc.collect()  # a ResourceWarning would fail the test
 
@@ -99,7 +99,7 @@ def test_start_slow_disk_raises_in_time_and_ends_by_itself(
 
     monkeypatch.setattr(Outboxes, "open", slow)
     publisher = Publisher(settings)
-    with pytest.raises(AlertBusError, match="not ready within 0.01 s"):
+    with pytest.raises(AlertBusError, match="not ready within"):
         publisher.start(timeout=0.01)
     release.set()
     wait_until(lambda: not publisher.stats().running)
@@ -272,9 +272,10 @@ def test_publisher_forgotten_warns_and_journals(settings: PublisherSettings, fol
     publisher = Publisher(settings).start()
     publisher.publish(alert())
     sender = publisher._sender
+    kept = [publisher]
+    del publisher
     with pytest.warns(ResourceWarning, match=r"was not closed; call close\(\) or use it in a with statement"):
-        del publisher
-        gc.collect()
+        kept.clear()
     wait_until(lambda: not sender.running)
     (journal,) = journals(folder)
     assert (journal.held(), journal.goodbye) == (1, "interpreter exit")

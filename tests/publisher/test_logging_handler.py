@@ -85,7 +85,7 @@ def test_emit_exc_info_without_an_exception_is_told_without(
     logger: logging.Logger, publisher: RecordingPublisher
 ) -> None:
     """`exc_info=True` where nothing was raised."""
-    logger.error("odd", exc_info=True)
+    logger.error("odd", exc_info=True)  # noqa: LOG014
     assert "exception" not in only(publisher).extra
 
 
@@ -129,9 +129,7 @@ def test_emit_long_level_name_is_cut(handler: AlertHandler, publisher: Recording
 
 
 @pytest.mark.parametrize("name", ["publisher", "publisher.attaching", "bus.wire", "alertbus.x", "zmq"])
-def test_emit_our_own_loggers_are_left_out(
-    handler: AlertHandler, publisher: RecordingPublisher, name: str
-) -> None:
+def test_emit_our_own_loggers_are_left_out(handler: AlertHandler, publisher: RecordingPublisher, name: str) -> None:
     """An alert about a failing publisher would come back to the failing publisher, for ever."""
     handler.emit(logging.LogRecord(name, logging.CRITICAL, __file__, 1, "a fault", (), None))
     assert publisher.alerts == []
@@ -146,9 +144,7 @@ def test_emit_closed_publisher_is_counted_and_logging_goes_on(
     assert len(publisher.attach_errors) == 1
 
 
-def test_emit_message_that_logs_while_it_is_built_ends(
-    handler: AlertHandler, publisher: RecordingPublisher
-) -> None:
+def test_emit_message_that_logs_while_it_is_built_ends(handler: AlertHandler, publisher: RecordingPublisher) -> None:
     """An argument that logs an error itself, under the handler's lock: both are told, the inner one first."""
 
     class Logging:

@@ -59,9 +59,9 @@ def test_publish_eight_threads_keeps_every_alert_and_each_threads_order(
     record = daemon.record_of("trader")
     assert sorted(record.envelopes) == list(range(1, 4_001))
     received = numbers(record.alerts)
-    for thread in range(8):
-        mine = [number for number in received if number // 1_000 == thread]
-        assert mine == list(range(1_000 * thread, 1_000 * thread + 500))
+    for which in range(8):
+        mine = [number for number in received if number // 1_000 == which]
+        assert mine == list(range(1_000 * which, 1_000 * which + 500))
 
 
 def test_publish_full_queue_refuses_counts_and_keeps_room_for_what_is_urgent(
@@ -191,10 +191,12 @@ def test_attach_failed_from_many_threads_counts_each(make_publisher: MakePublish
         def __str__(self) -> str:
             raise RuntimeError("not even this")
 
+    def fail() -> None:
+        for _ in range(100):
+            publisher.attach_failed(SilentError())
+
     publisher = make_publisher()
-    threads = [
-        threading.Thread(target=lambda: [publisher.attach_failed(SilentError()) for _ in range(100)]) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=fail) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -95,11 +95,10 @@ def test_publish_two_stores_each_gets_everything(
     """The slower one decides when an alert is forgotten."""
     with ScriptedDaemon(store_id="store-b") as second:
         second.acknowledges = False
-        both = {
-            "data_endpoints": f"{daemon.data_endpoint},{second.data_endpoint}",
-            "control_endpoints": f"{daemon.control_endpoint},{second.control_endpoint}",
-        }
-        publisher = make_publisher(**both)
+        publisher = make_publisher(
+            data_endpoints=f"{daemon.data_endpoint},{second.data_endpoint}",
+            control_endpoints=f"{daemon.control_endpoint},{second.control_endpoint}",
+        )
         wait_until(lambda: {each.store_id for each in publisher.stats().daemons} == {"store-a", "store-b"})
         publish(publisher, 1, 200)
         wait_until(lambda: len(daemon.alerts) == len(second.alerts) == 200)

@@ -231,7 +231,7 @@ def test_publish_what_cannot_be_packed_holds_back_nobody(
     changed, too_large = alert(1), alert(2)
     changed.extra["connection"] = object()
     too_large.extra["log"] = "x" * 70_000
-    foreign = cast(Alert, SimpleNamespace(severity=Severity.CRITICAL, source=""))
+    foreign = cast("Alert", SimpleNamespace(severity=Severity.CRITICAL, source=""))
     for odd in (changed, too_large, foreign):
         publisher.publish(odd)
     assert publisher.publish(alert(3), wait=10.0)

@@ -19,9 +19,7 @@ def publisher() -> RecordingPublisher:
     return RecordingPublisher()
 
 
-@pytest.mark.parametrize(
-    ("hook", "method"), [("risk_event", "log_risk_event"), ("agent_action", "log_agent_action")]
-)
+@pytest.mark.parametrize(("hook", "method"), [("risk_event", "log_risk_event"), ("agent_action", "log_agent_action")])
 def test_hooks_take_the_positional_fields_of_the_database_manager(hook: str, method: str) -> None:
     """A trader puts one call beside the other, with the same arguments."""
     hooked = inspect.signature(getattr(Shortcuts, hook)).parameters.values()

@@ -176,9 +176,9 @@ class ScriptedDaemon:
 
     def _receive(self) -> None:
         touched: set[bytes] = set()
-        while self._data.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while self._data.poll(0):
             touched.add(self._keep(self._data.recv_multipart()))
-        while self._control.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while self._control.poll(0):
             identity, first, *rest = self._control.recv_multipart()
             message = decode_control(first)
             if isinstance(message, Heartbeat):

@@ -10,7 +10,7 @@ _POLL_SECONDS: Final = 0.002
 _Value = TypeVar("_Value")
 
 
-def wait_until(condition: Callable[[], _Value], timeout: float = 10.0) -> _Value:
+def wait_until(condition: Callable[[], _Value | None], timeout: float = 10.0) -> _Value:
     """Return what a condition returns, as soon as that is true.
 
     Args:

@@ -1,0 +1,82 @@
+"""`python -m dashboards`: builds the dashboard's JSON, checks that it is fresh, or copies it to where Grafana reads it.
+
+Exit codes: 0 done (check: fresh), 1 stale or a file can't be used, 2 usage or the SDK is missing. `export` needs
+nothing but this package, for those who installed it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+EXIT_DONE: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+_PACKAGE: Final = Path(__file__).parent
+_DASHBOARD: Final = _PACKAGE / "grafana" / "alertbus.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "export":
+            return _export(options.directory)
+        return _build() if options.command == "build" else _check()
+    except ModuleNotFoundError as error:
+        return _complain(f"{error.name} is missing: build and check need the dependency group dev", EXIT_USAGE)
+    except OSError as error:
+        return _complain(str(error), EXIT_FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dashboards", description="alertbus' Grafana dashboard as code")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="write the JSON anew from the code")
+    commands.add_parser("check", help="say whether the JSON is what the code builds: 0 fresh, 1 stale")
+    export = commands.add_parser("export", help="copy the JSON for Grafana's provisioning, replacing an older copy")
+    export.add_argument("directory", metavar="DIR", type=Path, help="the folder to write grafana/alertbus.json into")
+    return parser
+
+
+def _build() -> int:
+    from dashboards.grafana import dashboard_json  # noqa: PLC0415 - export has to work without the SDK
+
+    _DASHBOARD.write_text(dashboard_json(), encoding="utf-8", newline="\n")
+    print(f"{_DASHBOARD} written")  # noqa: T201
+    return EXIT_DONE
+
+
+def _check() -> int:
+    from dashboards.grafana import dashboard_json  # noqa: PLC0415 - export has to work without the SDK
+
+    if _DASHBOARD.read_text(encoding="utf-8") != dashboard_json():
+        return _complain(f"{_DASHBOARD} is stale: run `python -m dashboards build` and commit it", EXIT_FAILED)
+    print(f"{_DASHBOARD} is fresh")  # noqa: T201
+    return EXIT_DONE
+
+
+def _export(directory: Path) -> int:
+    target = directory / _DASHBOARD.relative_to(_PACKAGE)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(_DASHBOARD.read_bytes())
+    print(f"{target} written")  # noqa: T201
+    return EXIT_DONE
+
+
+def _complain(problem: str, code: int) -> int:
+    print(f"python -m dashboards: {problem}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    main()

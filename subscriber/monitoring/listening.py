@@ -1,0 +1,30 @@
+"""Opens the port of the HTTP API before anything else is started, or says which setting is to blame."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from bus.errors import ConfigurationError
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Bind and listen; the caller closes it.
+
+    Raises:
+        ConfigurationError: The address is taken, or is none of this machine's.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":  # there it would let two daemons share the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except (OSError, UnicodeError) as error:  # a name that is none can't even be asked for
+        listener.close()
+        why = getattr(error, "strerror", None) or "that is no address"
+        raise ConfigurationError(
+            f"ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT: {host}:{port} can't be used ({why}); "
+            "another daemon may run there: stop it, or set another port."
+        ) from error
+    return listener
