@@ -136,7 +136,7 @@ class Plain:
     def _number(self, value: object) -> PlainData:
         if isinstance(value, int) and _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER:
             return self._spend(int(value), _NUMBER_BYTES)
-        number, _ = number_of(value)
+        number = value if type(value) is float and math.isfinite(value) else number_of(value)[0]
         return self._spend(number, _NUMBER_BYTES) if isinstance(number, float) else self._text(value)
 
     def _text(self, value: object) -> PlainData:

@@ -1,7 +1,8 @@
 """The Grafana dashboard as code: its rows, its menus and its annotations; the panels are in the two `rows` modules.
 
-Needs grafana-foundation-sdk (dependency group `dev`). What it builds is committed as `grafana/alertbus.json`, so that
-whoever only installs the dashboard needs neither the SDK nor this module.
+Of Grafana's two dashboard models this is the classic one: older servers read no other. Needs grafana-foundation-sdk
+(dependency group `dev`). What it builds is committed as `grafana/alertbus.json`, so that whoever only installs the
+dashboard needs neither the SDK nor this module.
 """
 
 from __future__ import annotations

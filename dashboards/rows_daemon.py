@@ -35,7 +35,7 @@ def bus() -> tuple[Panel, ...]:
 
 def process() -> tuple[Panel, ...]:
     """Return how the daemons themselves fare."""
-    return (_versions(), _running_for(), _processor(), _memory(), _open_files(), _store_errors())
+    return (_versions(), _running_for(), _processor(), _memory(), _open_files(), _store_troubles())
 
 
 # --- bus ------------------------------------------------------------------------------------------------------
@@ -166,11 +166,13 @@ def _open_files() -> Graph:
     )
 
 
-def _store_errors() -> Graph:
+def _store_troubles() -> Graph:
     return graph(
-        "Database errors",
-        "Times that the database could not be used. Alerts wait at their publishers meanwhile.",
-        over_time(per_minute("alertbus_store_errors_total", by="instance"), "{{instance}}"),
+        "Database errors and lost leases",
+        "errors: the database could not be used; alerts wait at their publishers meanwhile. leases lost: a result was "
+        "dropped, because another worker had taken the delivery over.",
+        over_time(per_minute("alertbus_store_errors_total", by="instance"), "{{instance}} errors"),
+        over_time(per_minute("alertbus_leases_lost_total", by="instance"), "{{instance}} leases lost"),
         unit=PER_MINUTE,
         width=6,
     )

@@ -25,8 +25,8 @@ class Daemon:
         self.endpoint = endpoint
         self.store_id: str | None = None
         self.reachable = False
-        #: Whether it has the publisher's whole stream and heard its goodbye.
-        self.settled = False
+        #: Its newest answer to a goodbye.
+        self.goodbye_ack: Ack | None = None
         self.asked: deque[Replay] = deque(maxlen=_MOST_RANGES)
 
     def send(self, message: Control) -> bool:

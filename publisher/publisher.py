@@ -202,10 +202,9 @@ class Publisher(Shortcuts):
             the next publisher on this machine, or `alertbus-publish --drain`, offers it.
         """
         self._closed = True
-        if not self._started:
+        if self._finalizer is None:  # never started
             return not self._handover.items
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        self._finalizer.detach()
         return self._sender.stop(reason, timeout)
 
     def attach_failed(self, error: Exception) -> None:

@@ -356,8 +356,8 @@ class Sender:
         if outbox is None or daemon.store_id is None:
             return
         self._outboxes.acknowledge(outbox, daemon.store_id, ack.up_to, goodbye_heard=ack.goodbye)
-        if outbox is self._outboxes.own and ack.goodbye and ack.up_to >= outbox.last:
-            daemon.settled = True
+        if ack.goodbye:
+            daemon.goodbye_ack = ack
         waiting = self._receipts.get(ack.stream)
         while waiting and waiting[0][0] <= ack.up_to:
             waiting.popleft()[1].confirm()
@@ -367,15 +367,21 @@ class Sender:
     def _say_goodbye(self, reason: str) -> None:
         self._outboxes.say_goodbye(reason)
         for daemon in self.daemons:
-            if not daemon.settled:
+            if not self._has_everything(daemon):
                 daemon.send(_goodbye(self._outboxes.own, reason))
 
     def _over(self, stop: _Stop, now: float) -> bool:
         """Whether every daemon has everything and heard the goodbye, or the time for that is up."""
-        self._settled = all(daemon.settled for daemon in self.daemons)
+        waited_for = [daemon for daemon in self.daemons if not self._has_everything(daemon)]
+        self._settled = not waited_for
         if self._settled or now >= stop.limit:
             return True
-        return now >= stop.absent_limit and not any(daemon.reachable and not daemon.settled for daemon in self.daemons)
+        return now >= stop.absent_limit and not any(daemon.reachable for daemon in waited_for)
+
+    def _has_everything(self, daemon: Daemon) -> bool:
+        """Whether a daemon has the whole of the own stream as it is now, and heard that it ends."""
+        ack, own = daemon.goodbye_ack, self._outboxes.own
+        return ack is not None and ack.stream == own.stream and ack.up_to >= own.last
 
 
 def _goodbye(outbox: Outbox, reason: str) -> Goodbye:

@@ -5,10 +5,12 @@ Exit codes: 0 done, 2 the configuration has to be changed, 1 anything else.
 
 from __future__ import annotations
 
+import math
 import os
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+import re
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,10 +18,11 @@ import typer
 from bus.alerts import Severity, SystemEvent
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.building import build_channel
-from subscriber.channels.channel import Channel
-from subscriber.client import DaemonClient
+from subscriber.channels.channel import Channel, ChannelConfig
+from subscriber.client import DaemonClient, DaemonError
 from subscriber.console import Printer
 from subscriber.deliveries import DeliveryState
+from subscriber.errors import StoreError
 from subscriber.logs import configure_logging, log_uncaught
 from subscriber.policy.rendering import render
 from subscriber.settings import SubscriberSettings, channel_configs, effective, secret_values
@@ -31,6 +34,7 @@ EXIT_FAILED: Final = 1
 EXIT_CONFIGURATION: Final = 2
 #: What the name of a channel may be to mean every channel.
 ALL: Final = "all"
+_CHANNEL_NAME: Final = "[A-Za-z0-9_-]{1,64}"
 
 app = typer.Typer(
     name="alertbus-subscriber",
@@ -54,6 +58,20 @@ def _faults_told(printer: Printer) -> Generator[None]:
     except AlertBusError as error:
         printer.fault(str(error))
         raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+@contextmanager
+def _daemon_believed() -> Generator[None]:
+    """Turn what an answer lacks into a sentence: a daemon of another version, or no alertbus at all."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DaemonError(
+            "The daemon's answer can't be read. Is it of another version than this command, or is another program "
+            "at ALERTBUS_HTTP_PORT?"
+        ) from None
 
 
 def _settings() -> SubscriberSettings:
@@ -71,7 +89,32 @@ def _client(settings: SubscriberSettings) -> DaemonClient:
 
 
 def _store(settings: SubscriberSettings) -> Store:
-    return Store(settings.store.database_url.get_secret_value())
+    """Return the daemon's store, not opened; never make a new one, whose emptiness would look like an answer.
+
+    Raises:
+        StoreError: No daemon ever ran with this database.
+    """
+    store = Store(settings.store.database_url.get_secret_value())
+    file = Path(store.database.url.database or "")
+    is_file = not store.database.is_postgresql and not str(file).startswith("file:")
+    if is_file and file.parent.is_dir() and not file.exists():  # a missing folder is told when it is opened
+        raise StoreError(
+            f"There is no database at {settings.store.shown_database_url}: no daemon has run with it. Is this the "
+            "daemon's working directory, and is ALERTBUS_DATABASE_URL the daemon's?"
+        )
+    return store
+
+
+def _interval(seconds: float) -> float:
+    if math.isnan(seconds):
+        raise typer.BadParameter("must be a number of seconds")
+    return seconds
+
+
+def _channel_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(_CHANNEL_NAME, name):
+        raise typer.BadParameter("must be a channel's name: lower-case letters, digits, - and _")
+    return name
 
 
 @app.command()
@@ -79,7 +122,14 @@ def run(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but send, and show what would be sent.")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.01, max=60.0, metavar="SECONDS", help="How often the queue is looked at when idle.")
+        float,
+        typer.Option(
+            min=0.01,
+            max=60.0,
+            metavar="SECONDS",
+            callback=_interval,
+            help="How often the queue is looked at when idle.",
+        ),
     ] = 1.0,
     require_channels: Annotated[
         bool, typer.Option("--require-channels", help="Refuse to start without a channel, as service units should.")
@@ -107,23 +157,35 @@ def check(
         settings = _settings()
         from subscriber.service import RunOptions, Service  # noqa: PLC0415
 
-        Service(settings, RunOptions(), say=printer.say)  # channels and routes are checked by building them
-        configs = channel_configs(settings)
-        if not online:
-            printer.settings(effective(settings))
-            names = ", ".join(config.name for config in configs) or "none: the daemon would start as a dry run"
-            printer.say(f"The configuration is well. Channels: {names}.")
-            return
-        if not configs:
-            raise ConfigurationError("No channel has credentials, so there is nobody to ask; see .env.example.")
-        channels = [build_channel(config) for config in configs]
-        answers = [(channel, channel.probe()) for channel in channels]
+        Service(settings, RunOptions(), say=printer.say)  # checks the routes
+        with ExitStack() as opened:
+            channels = _built(channel_configs(settings), opened)
+            if not online:
+                printer.configuration(effective(settings), [channel.name for channel in channels])
+                return
+            if not channels:
+                raise ConfigurationError("No channel has credentials, so there is nobody to ask; see .env.example.")
+            answers = [(channel, channel.probe()) for channel in channels]
         printer.probes(
             (channel.name, channel.provider, outcome.accepted, outcome.detail or outcome.reason.value)
             for channel, outcome in answers
         )
         if not all(outcome.accepted for _, outcome in answers):
             raise typer.Exit(EXIT_FAILED)
+
+
+def _built(configs: Iterable[ChannelConfig], opened: ExitStack) -> list[Channel]:
+    """Build channels, and tell the faults of all of them at once."""
+    channels: list[Channel] = []
+    problems: list[str] = []
+    for config in configs:
+        try:
+            channels.append(opened.enter_context(closing(build_channel(config))))
+        except ConfigurationError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise ConfigurationError(*problems)
+    return channels
 
 
 @app.command()
@@ -136,7 +198,8 @@ def status(*, as_json: AsJson = False) -> None:
         if answer is None:
             with _store(settings) as store:
                 answer = _stored_status(settings, store)
-        printer.status(answer)
+        with _daemon_believed():
+            printer.status(answer)
 
 
 def _stored_status(settings: SubscriberSettings, store: Store) -> dict[str, Any]:
@@ -165,8 +228,10 @@ def test_channel(
         result = _client(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
         if result is None:
             result = _sent_directly(settings, channel, text)
-        printer.trial(result)
-        if not all(entry["accepted"] or entry["why"] == "dry_run" for entry in result["channels"]):
+        with _daemon_believed():
+            printer.trial(result)
+            went_well = all(entry["accepted"] or entry["why"] == "dry_run" for entry in result["channels"])
+        if not went_well:
             raise typer.Exit(EXIT_FAILED)
 
 
@@ -176,13 +241,13 @@ def _sent_directly(settings: SubscriberSettings, name: str, text: str) -> dict[s
     if not chosen:
         known = ", ".join(config.name for config in configs) or "none has credentials"
         raise ConfigurationError(f"There is no channel {name!r}, and no daemon runs; channels: {known}.")
-    return {"channels": [_sent(build_channel(config), settings, text) for config in chosen]}
+    with ExitStack() as opened:
+        return {"channels": [_sent(channel, settings, text) for channel in _built(chosen, opened)]}
 
 
 def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str, Any]:
     event = SystemEvent(source="alertbus", event_type=TEST_EVENT, severity=Severity.INFO, description=text)
     outcome = channel.send(render(event, channel.message_limits, settings.general.zone))
-    channel.close()
     return {
         "channel": channel.name,
         "state": DeliveryState.ACCEPTED.value if outcome.accepted else DeliveryState.PENDING.value,
@@ -199,7 +264,9 @@ def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str
 def history(
     *,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many alerts at most.")] = 20,
-    channel: Annotated[str | None, typer.Option(help="Only alerts that were planned for this channel.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(callback=_channel_name, help="Only alerts that were planned for this channel.")
+    ] = None,
     state: Annotated[DeliveryState | None, typer.Option(help="Only alerts with a delivery in this state.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -211,10 +278,7 @@ def history(
 
 def main() -> None:
     """Run a command and exit with its code."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(EXIT_FAILED)
+    app()
 
 
 if __name__ == "__main__":

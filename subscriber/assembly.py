@@ -6,9 +6,11 @@ import logging
 import socket
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Final
 
 from bus.alerts import Alert, Severity
 from bus.clock import Clock
+from bus.errors import AlertBusError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import ChannelConfig
 from subscriber.deliveries import PlannedDelivery
@@ -25,6 +27,9 @@ from subscriber.settings import SubscriberSettings
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
+
+#: Without a turn of the ingest thread for so long, the daemon is not ready.
+_STUCK_SECONDS: Final = 5.0
 
 
 class Assembly:
@@ -121,6 +126,19 @@ class Assembly:
             self.metrics.queue(name, counts.get(name, 0), self.store.queue_oldest_us(name))
         for name, desk in self.desks.items():
             self.metrics.channel_up(name, up=desk.up)
+
+    def not_ready(self) -> list[str]:
+        """Say why alerts are not taken, stored or delivered at the moment; nothing where they are."""
+        reasons = []
+        if self.clock.monotonic() - self.ingest.last_turn > _STUCK_SECONDS:
+            reasons.append("Alerts are not taken from the bus: is the database away?")
+        try:
+            self.store.setting("store_id")
+        except AlertBusError as error:
+            reasons.append(str(error))
+        if not self.enabled():
+            reasons.append("No channel is enabled.")
+        return reasons
 
     def settle_other_channels(self) -> None:
         """Deal with what waits for channels that this daemon has not, before its workers start.

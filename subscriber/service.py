@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -40,10 +41,9 @@ logger = logging.getLogger(__name__)
 #: How long the end of the daemon waits for the sends in flight; what lasts longer is in doubt, and is sent again.
 STOP_SECONDS: Final = 10.0
 _HOUSEKEEPING_SECONDS: Final = 1.0
-#: Without a turn of the ingest thread for so long, the daemon is not ready.
-_STUCK_SECONDS: Final = 5.0
 #: Requests and kept-alive connections are closed after so many seconds at the end.
 _HTTP_STOP_SECONDS: Final = 2
+_EXIT_HURRIED: Final = 1
 
 NO_CREDENTIALS: Final = (
     "DRY RUN: no credentials are set, so nothing is sent; below is shown what would be.\n"
@@ -100,7 +100,6 @@ class Service:
         self._server: uvicorn.Server | None = None
         self._started_us = 0
         self._stopping = threading.Event()
-        self._hurried = False
         self._housekeeping_over = threading.Event()
         #: Set while the daemon takes alerts; for whoever runs it in a thread.
         self.ready = threading.Event()
@@ -115,8 +114,7 @@ class Service:
         with ExitStack() as stack:
             stack.enter_context(self._store)
             self._check_database()
-            http = self._settings.http
-            listener = stack.enter_context(open_listener(http.host, http.port))
+            listener = stack.enter_context(open_listener(self._settings.http.host, self._settings.http.port))
             self._parts = Assembly(
                 self._settings,
                 self._configs,
@@ -129,8 +127,6 @@ class Service:
                 show_rehearsal=self._show_rehearsal,
             )
             stack.callback(self._parts.close)
-            if not self.dry_run:
-                self._parts.settle_other_channels()
             self._server = self._make_server()
             stack.enter_context(self._signals())
             self._start(stack)
@@ -185,6 +181,8 @@ class Service:
         self._started_us = self._clock.now_us()
         self._parts.ingest.start()  # it binds, and so proves that no other daemon holds our leases
         stack.callback(self._stop_working)
+        if not self.dry_run:
+            self._parts.settle_other_channels()
         for worker in self._parts.workers:
             self._store.release_worker(worker.name)
             worker.start()
@@ -195,17 +193,15 @@ class Service:
 
     def _greet(self) -> None:
         http, bus = self._settings.http, self._settings.bus
-        logger.info(
-            "ready",
-            extra={
-                "data": ", ".join(bus.data_endpoints),
-                "control": ", ".join(bus.control_endpoints),
-                "http": f"http://{http.host}:{http.port}",
-                "database": self._settings.store.shown_database_url,
-                "channels": ", ".join(self._parts.desks),
-                "dry_run": self.dry_run,
-            },
-        )
+        fields = {
+            "data": ", ".join(bus.data_endpoints),
+            "control": ", ".join(bus.control_endpoints),
+            "http": f"http://{http.host}:{http.port}",
+            "database": self._settings.store.shown_database_url,
+            "channels": ", ".join(self._parts.desks),
+            "dry_run": self.dry_run,
+        }
+        logger.info("ready", extra=fields)
         if self._without_credentials:
             self._say(NO_CREDENTIALS)
         elif self.dry_run:
@@ -222,10 +218,8 @@ class Service:
         if threading.current_thread() is not threading.main_thread():
             yield  # Python lets only the main thread handle signals; whoever runs it elsewhere calls `ask_to_stop`
             return
-        names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-        before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
-        for number in before:
-            signal.signal(number, self._on_signal)
+        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
         finally:
@@ -234,8 +228,7 @@ class Service:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self._stopping.is_set():
-            self._hurried = True
-            raise KeyboardInterrupt
+            os._exit(_EXIT_HURRIED)  # no less safe than SIGKILL, after which nothing is lost
         logger.info("stopping", extra={"signal": signal.Signals(number).name})
         self.ask_to_stop()
 
@@ -248,8 +241,6 @@ class Service:
     def _stop_working(self) -> None:
         """Take nothing more, finish the sends in flight, give the leases back; harmless when done twice."""
         self.ready.clear()
-        if self._hurried:  # what is left open is taken over by the next start, as in doubt
-            return
         self._parts.ingest.stop(STOP_SECONDS)
         limit = self._clock.monotonic() + STOP_SECONDS
         for worker in self._parts.workers:
@@ -286,18 +277,8 @@ class Service:
         return trial.run(channels, self._parts.enabled(), text or DEFAULT_TEXT, DEFAULT_WAIT_SECONDS)
 
     def _not_ready(self) -> list[str]:
-        reasons = []
-        if not self.ready.is_set():
-            reasons.append("The daemon is starting or stopping.")
-        if self._clock.monotonic() - self._parts.ingest.last_turn > _STUCK_SECONDS:
-            reasons.append("Alerts are not taken from the bus: is the database away?")
-        try:
-            self._store.setting("store_id")
-        except AlertBusError as error:
-            reasons.append(str(error))
-        if not self._parts.enabled():
-            reasons.append("No channel is enabled.")
-        return reasons
+        changing = [] if self.ready.is_set() else ["The daemon is starting or stopping."]
+        return changing + self._parts.not_ready()
 
     def _keep_house(self) -> None:
         """Set the gauges, and store what could not be told before."""

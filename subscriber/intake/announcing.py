@@ -13,10 +13,11 @@ from uuid import UUID
 
 from bus.alerts import Alert, SystemEvent
 from bus.clock import Clock
+from bus.errors import AlertBusError
 from bus.topics import topic_of
 from bus.wire import encode_alert
 from subscriber.deliveries import PlannedDelivery
-from subscriber.errors import StoreError
+from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store.accepting import Incoming
 from subscriber.store.store import Store
@@ -40,6 +41,7 @@ class Announcer:
         self._waker = waker
         self._metrics = metrics
         self._clock = clock
+        self._once = OncePerMinute(clock)
         self._waiting: dict[UUID, Incoming] = {}
         self._lock = threading.Lock()
 
@@ -65,9 +67,12 @@ class Announcer:
             not_routed=not deliveries,
         )
         with self._lock:
-            if len(self._waiting) < _MOST_WAITING:
+            full = len(self._waiting) >= _MOST_WAITING
+            if not full:
                 self._waiting.setdefault(event.id, incoming)
-        return self.retry()
+        if full:  # the log is all that is left
+            logger.critical("too many events wait for the database; dropped: %s", event.event_type)
+        return self.retry() and not full
 
     def retry(self) -> bool:
         """Store what could not be stored before; True when nothing waits any more."""
@@ -77,9 +82,13 @@ class Announcer:
             return True
         try:
             accepted = self._store.accept(waiting)
-        except StoreError:
+        except AlertBusError as error:
             self._metrics.store_error()
-            logger.exception("the daemon's own alerts wait for the database")
+            held_back = self._once.held_back("store")
+            if held_back is not None:
+                logger.warning(
+                    "the daemon's own alerts wait for the database: %s", error, extra={"held_back": held_back}
+                )
             return False
         with self._lock:
             for incoming in waiting:

@@ -13,8 +13,8 @@ from typing import Final
 import zmq
 
 from bus.clock import Clock
+from bus.errors import AlertBusError
 from bus.wire import Ack, Control, Goodbye, Heartbeat, Replay, Welcome, encode_control
-from subscriber.errors import StoreError
 from subscriber.intake.notices import Notices
 from subscriber.intake.sequences import Position, Range
 from subscriber.intake.streams import OfferedStream
@@ -25,6 +25,11 @@ logger = logging.getLogger(__name__)
 
 #: How often the store is told that a publisher lives: rarely, since every write is an fsync.
 _NOTE_SECONDS: Final = 5.0
+#: How often streams are let go, and how long one is remembered of which nobody speaks: the store knows them all.
+_SWEEP_SECONDS: Final = 60.0
+_REMEMBERED_SECONDS: Final = 3_600.0
+#: A publisher that died without a word is shown for a day.
+_DEAD_SHOWN_SECONDS: Final = 86_400.0
 
 PublisherView = dict[str, str | int | float | bool | None]
 
@@ -42,6 +47,11 @@ class Correspondence:
         self._clock = clock
         self._timeout_seconds = publisher_timeout_seconds
         self._streams: dict[bytes, OfferedStream] = {}
+        #: Streams of which a publisher spoke in this turn.
+        self._spoken_of: dict[bytes, OfferedStream] = {}
+        #: By source, monotonic seconds of the last heartbeat of an own stream, while the metric says that it is up.
+        self._beating: dict[str, float] = {}
+        self._sweep_at = 0.0
         self._control: zmq.Socket[bytes]
 
     def open(self, control: zmq.Socket[bytes]) -> None:
@@ -49,8 +59,10 @@ class Correspondence:
         self._control = control
 
     def forget(self) -> None:
-        """Forget every stream; positions are read from the store again, the rest comes with the next heartbeats."""
-        self._streams.clear()
+        """Forget how far each stream is, which is read from the store again; who offers it stays known."""
+        self._spoken_of.clear()
+        for known in self._streams.values():
+            known.forget()
 
     def data_came(self, known: OfferedStream) -> None:
         """Acknowledge what is stored now, and ask for a new hole or the next window of a replay."""
@@ -78,14 +90,11 @@ class Correspondence:
             if known.heartbeat is not None and known.heartbeat.own
         ]
 
-    def hear(self, identity: bytes, message: Heartbeat | Goodbye, *, drained: bool) -> None:
-        """Take a publisher's word on a stream, answer it, and ask for what it says we miss.
-
-        Args:
-            identity: The ROUTER's name for the connection that it came by.
-            message: What it said.
-            drained: Whether the data socket was empty when it was read.
-        """
+    def hear(self, identity: bytes, message: Heartbeat | Goodbye) -> None:
+        """Take a publisher's word on a stream and answer it; `look_for_missing` asks for what it says we miss."""
+        if isinstance(message, Heartbeat) and message.last + 1 < max(message.first_held, message.first_unacknowledged):
+            self._notices.invalid("control", "A heartbeat told of numbers that its stream does not have.")
+            return
         known = self.known(message.stream)
         if known.identity != identity:
             known.asked_to = 0  # what was asked over another connection is not coming any more
@@ -97,23 +106,33 @@ class Correspondence:
             self._hear_goodbye(known, message)
         self._send(known, Welcome(store_id=self._store.store_id, version=alertbus_version()))
         self._acknowledge(known)
-        wanted = known.noticed(message.last, known.heard_at, drained=drained)
-        if wanted:
-            self._ask(known, wanted)
+        known.announced = max(known.announced, message.last)
+        self._spoken_of[known.stream] = known
+
+    def look_for_missing(self) -> None:
+        """Ask for what this turn's heartbeats and goodbyes say we miss; each stream is judged once."""
+        spoken_of, self._spoken_of = self._spoken_of, {}
+        for known in spoken_of.values():
+            announced, known.announced = known.announced, 0
+            wanted = known.noticed(announced, self._clock.monotonic())
+            if wanted:
+                self._ask(known, wanted)
 
     def _hear_heartbeat(self, known: OfferedStream, heartbeat: Heartbeat) -> None:
         known.heartbeat = heartbeat
         known.position.begin(heartbeat.first_unacknowledged)
-        if heartbeat.own:
+        if not heartbeat.own:
+            return  # an adopter beats for it, which is no sign of life
+        if known.goodbye is None:  # else it is closing, and beats until that is acknowledged
+            self._beating[heartbeat.source] = known.heard_at
             self._metrics.publisher(
                 heartbeat.source, up=True, journal_alerts=heartbeat.journal_alerts, refused=heartbeat.refused
             )
-        now = self._clock.monotonic()
-        if now >= known.noted_at + _NOTE_SECONDS:
-            known.noted_at = now
+        if known.heard_at >= known.noted_at + _NOTE_SECONDS:
+            known.noted_at = known.heard_at
             try:
                 self._store.heard(known.stream, heartbeat.source, self._clock.now_us())
-            except StoreError as error:  # the next heartbeat notes it
+            except AlertBusError as error:  # a later heartbeat notes it
                 self._metrics.store_error()
                 self._notices.warn("store", str(error))
 
@@ -121,13 +140,21 @@ class Correspondence:
         if known.goodbye is None:
             try:
                 self._store.said_goodbye(known.stream, goodbye.source, goodbye.reason, self._clock.now_us())
-            except StoreError as error:  # it is repeated until we answer it, and we have not
+            except AlertBusError as error:  # it is repeated until we answer it, and we have not
                 self._metrics.store_error()
                 self._notices.warn("store", str(error))
                 return
             known.goodbye = goodbye.reason
-            self._metrics.publisher(goodbye.source, up=False)
             logger.info("publisher said goodbye", extra={"source": goodbye.source, "reason": goodbye.reason})
+            if not any(self._lives(other, goodbye.source) for other in self._streams.values()):
+                self._beating.pop(goodbye.source, None)
+                self._metrics.publisher(goodbye.source, up=False)
+
+    def _lives(self, known: OfferedStream, source: str) -> bool:
+        """Whether this is a stream that a running publisher of that name has begun."""
+        beat = known.heartbeat
+        late = self._clock.monotonic() - known.heard_at > self._timeout_seconds
+        return beat is not None and beat.own and beat.source == source and known.goodbye is None and not late
 
     def _acknowledge(self, known: OfferedStream) -> None:
         if known.position.contiguous is not None:
@@ -139,35 +166,40 @@ class Correspondence:
         if known.identity is None or known.heartbeat is None:
             return
         self._read_position(known.stream, known.position)
-        for lost in known.position.missing(min(last, known.heartbeat.first_held - 1), last):
-            self.lose(known, lost, "not held any more")
+        gone = known.position.missing(min(last, known.heartbeat.first_held - 1), last)
+        if gone:
+            self.lose(known, (gone[0][0], gone[-1][1]), "not held any more")
         for first, end in known.window(last, self._clock.monotonic()):
             self._send(known, Replay(stream=known.stream, first=first, last=end))
             logger.info("asked for a replay", extra={"stream": known.stream.hex(), "first": first, "last": end})
         self._acknowledge(known)
 
     def lose(self, known: OfferedStream, lost: Range, why: str) -> None:
-        """Record a range as lost, so that it never blocks what is behind it, and tell people."""
+        """Record what is missing of a range as lost, so that it never blocks what is behind it, and tell people."""
         first, last = lost
-        for low, high in self._store.record_lost(known.stream, first, last, why):
+        ranges = self._store.record_lost(known.stream, first, last, why)
+        if ranges:
+            count = sum(high - low + 1 for low, high in ranges)
             source = known.heartbeat.source if known.heartbeat else ""
-            self._metrics.lost(high - low + 1)
+            self._metrics.lost(count)
             self._notices.tell(
                 "ALERTS_LOST",
-                f"{high - low + 1} alerts of {source or 'a publisher'} are lost ({why}): numbers {low} to {high} of "
-                f"the stream {known.stream.hex()}.",
+                f"{count} alerts of {source or 'a publisher'} are lost ({why}), between the numbers {ranges[0][0]} "
+                f"and {ranges[-1][1]} of the stream {known.stream.hex()}.",
                 known.stream.hex(),
-                str(low),
-                str(high),
+                str(ranges[0][0]),
+                str(ranges[-1][1]),
             )
         known.position.settle(first, last)
 
     def known(self, stream: bytes) -> OfferedStream:
-        """Return a stream, read from the store when this daemon meets it for the first time."""
+        """Return a stream; its position is read from the store where it is not known, or not sure any more."""
         known = self._streams.get(stream)
         if known is None:
-            known = OfferedStream(stream, Position())
+            known = OfferedStream(stream, Position(), heard_at=self._clock.monotonic(), stale=True)
+        if known.stale:
             self._read_position(stream, known.position)
+            known.stale = False
             self._streams[stream] = known
         return known
 
@@ -181,17 +213,15 @@ class Correspondence:
             position.settle(first, last)
 
     def watch(self) -> None:
-        """Notice publishers that fell silent, for the metric; their streams stay known."""
+        """Notice publishers that fell silent, for the metric, and let go of streams that nobody offers any more."""
         now = self._clock.monotonic()
-        silent: dict[str, bool] = {}
-        for known in self._streams.values():
-            if known.heartbeat is not None and known.heartbeat.own and known.goodbye is None:
-                source = known.heartbeat.source
-                late = now - known.heard_at > self._timeout_seconds
-                silent[source] = late and silent.get(source, True)
-        for source, is_silent in silent.items():
-            if is_silent:
-                self._metrics.publisher(source, up=False)
+        for source in [source for source, at in self._beating.items() if now - at > self._timeout_seconds]:
+            del self._beating[source]
+            self._metrics.publisher(source, up=False)
+        if now >= self._sweep_at:
+            self._sweep_at = now + _SWEEP_SECONDS
+            for known in [known for known in self._streams.values() if _forgettable(known, now)]:
+                del self._streams[known.stream]
 
     def _send(self, known: OfferedStream, message: Control) -> None:
         if known.identity is None:
@@ -200,3 +230,8 @@ class Correspondence:
             self._control.send_multipart([known.identity, encode_control(message)], zmq.DONTWAIT)
         except zmq.ZMQError:  # gone (EHOSTUNREACH) or full (EAGAIN); everything is repeated with the next heartbeat
             known.identity = None
+
+
+def _forgettable(known: OfferedStream, now: float) -> bool:
+    died = known.heartbeat is not None and known.heartbeat.own and known.goodbye is None
+    return now - known.heard_at > (_DEAD_SHOWN_SECONDS if died else _REMEMBERED_SECONDS)

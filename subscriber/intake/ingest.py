@@ -18,8 +18,7 @@ from bus.clock import Clock
 from bus.errors import AlertBusError, UndecodableFrames, UnsupportedVersion
 from bus.sockets import open_daemon_control, open_daemon_data
 from bus.topics import topic_of, two_levels
-from bus.wire import VERSION, Envelope, Goodbye, Heartbeat, Replayed, decode_control, decode_frames
-from subscriber.errors import StoreError
+from bus.wire import VERSION, Envelope, Goodbye, Header, Heartbeat, Replayed, decode_control, decode_frames
 from subscriber.intake.announcing import Planner, Waker
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.notices import Notices
@@ -35,6 +34,8 @@ _POLL_MILLISECONDS: Final = 100
 #: Messages taken from one socket before the batch is stored: large enough for the database, small for memory.
 _BATCH_MESSAGES: Final = 2_000
 _STORE_BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+#: Foreign versions of which people are told; garbage may look like any number of them.
+_MOST_VERSIONS: Final = 4
 
 Notes = dict[tuple[bytes, str], tuple[bytes, Heartbeat | Goodbye]]
 
@@ -67,6 +68,7 @@ class Ingest:
         self._clock = clock
         self._batch: list[Incoming] = []
         self._touched: dict[bytes, OfferedStream] = {}
+        self._versions: set[int] = set()
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._failure: AlertBusError | None = None
@@ -107,6 +109,9 @@ class Ingest:
             self._serve()
         except AlertBusError as error:
             self._failure = error
+        except Exception as error:  # such as no more file descriptors
+            logger.exception("the bus could not be opened")
+            self._failure = AlertBusError(f"The bus could not be opened: {type(error).__name__}.")
         finally:
             context.destroy(linger=0)
             self._ready.set()
@@ -118,24 +123,24 @@ class Ingest:
         while not self._stopping.is_set():
             try:
                 self._turn(dict(poller.poll(_POLL_MILLISECONDS)))
-            except StoreError as error:
-                self._recover(str(error))
-            except Exception:  # a bug of ours
-                logger.exception("a batch from the bus was dropped; its publishers are asked for it again")
-                self._recover("an unexpected error")
+            except AlertBusError as error:
+                self._metrics.store_error()
+                self._notices.warn("store", f"What came from the bus was not stored, and is asked for again: {error}")
+                self._recover()
+            except Exception as error:  # noqa: BLE001 - a bug of ours, which is logged
+                self._notices.failed("a batch from the bus was dropped; its publishers are asked for it again", error)
+                self._recover()
 
-    def _recover(self, why: str) -> None:
+    def _recover(self) -> None:
         """Read every position again: those in memory may be ahead of the store now."""
-        self._metrics.store_error()
-        self._notices.warn("store", f"What came from the bus was not stored, and is asked for again: {why}")
         self._correspondence.forget()
         self._stopping.wait(_STORE_BACKOFF_SECONDS[0])
 
     def _turn(self, events: dict[zmq.Socket[bytes], int]) -> None:
         self._batch, self._touched = [], {}
-        messages = _drained(self._data) if self._data in events else []
-        for frames in messages:
-            self._take(frames, asked_for=False)
+        if self._data in events:
+            for frames in _drained(self._data):
+                self._take(frames, asked_for=False)
         notes: Notes = {}
         if self._control in events:
             for identity, *frames in _drained(self._control):
@@ -143,7 +148,8 @@ class Ingest:
         if self._batch:
             self._commit()
         for identity, message in notes.values():  # after the data of the same turn, which they may have overtaken
-            self._correspondence.hear(identity, message, drained=len(messages) < _BATCH_MESSAGES)
+            self._hear(identity, message)
+        self._correspondence.look_for_missing()
         for known in self._touched.values():
             self._correspondence.data_came(known)
         self._correspondence.watch()
@@ -153,39 +159,47 @@ class Ingest:
 
     def _take(self, frames: Sequence[bytes], *, asked_for: bool) -> None:
         try:
-            envelope = decode_frames(frames)
+            self._take_in(decode_frames(frames), asked_for=asked_for)
         except UnsupportedVersion as error:
             self._notices.invalid("version", str(error))
-            return
         except UndecodableFrames as error:
             self._notices.invalid(error.reason, str(error))
             if asked_for and error.header is not None:  # the journal's own copy can't be read either: settle it
-                known = self._correspondence.known(error.header.stream)
-                self._correspondence.lose(known, (error.header.sequence, error.header.sequence), "undecodable")
-                self._touched[known.stream] = known
-            return  # otherwise it may have been damaged on the way; its number is missing and is asked for
-        if envelope.topic != topic_of(envelope.alert):
-            self._notices.invalid("topic", "A topic said something else than its alert; the alert was believed.")
-        known = self._correspondence.known(envelope.header.stream)
-        self._touched[known.stream] = known
-        if known.position.observe(envelope.header.sequence) is Observation.DUPLICATE:
-            self._metrics.duplicate()  # it goes to the store all the same: the number may hold another alert
-        elif asked_for:
-            self._metrics.replayed()
-        self._batch.append(self._incoming(envelope))
+                self._give_up(error.header)
+            # otherwise it may have been damaged on the way; its number is missing and is asked for
+        except AlertBusError:  # the database is away: nothing can be taken
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug that one alert meets must not cost the others
+            self._notices.failed("an alert was skipped; its publisher is asked for it again", error)
 
-    def _incoming(self, envelope: Envelope) -> Incoming:
-        planned = self._planner(envelope.alert)
-        return Incoming(
-            alert=envelope.alert,
+    def _take_in(self, envelope: Envelope, *, asked_for: bool) -> None:
+        alert, header = envelope.alert, envelope.header
+        topic = topic_of(alert)
+        if envelope.topic != topic:
+            self._notices.invalid("topic", "A topic said something else than its alert; the alert was believed.")
+        planned = self._planner(alert)
+        incoming = Incoming(
+            alert=alert,
             body=envelope.body,
-            topic=envelope.topic,
-            stream=envelope.header.stream,
-            sequence=envelope.header.sequence,
-            published_us=envelope.header.published_us,
+            topic=topic,
+            stream=header.stream,
+            sequence=header.sequence,
+            published_us=header.published_us,
             planned=planned,
             not_routed=not planned,
         )
+        known = self._correspondence.known(header.stream)
+        self._touched[known.stream] = known
+        new = known.observe(header.sequence, asked_for=asked_for) is Observation.NEW
+        if asked_for and new:
+            self._metrics.replayed()
+        self._batch.append(incoming)  # also when its number is known: it may hold another alert
+
+    def _give_up(self, header: Header) -> None:
+        known = self._correspondence.known(header.stream)
+        if known.heartbeat is not None and not known.position.settled(header.sequence):
+            self._correspondence.lose(known, (header.sequence, header.sequence), "undecodable")
+            self._touched[known.stream] = known
 
     def _commit(self) -> None:
         """Store the batch, however long the database takes to come back; nothing is acknowledged before."""
@@ -199,7 +213,7 @@ class Ingest:
             try:
                 accepted = self._store.accept(self._batch, positions)
                 break
-            except StoreError as error:
+            except AlertBusError as error:
                 self._metrics.store_error()
                 self._notices.warn("store", f"Alerts wait in memory, and their publishers keep them: {error}")
                 if self._stopping.wait(_STORE_BACKOFF_SECONDS[min(attempt, len(_STORE_BACKOFF_SECONDS) - 1)]):
@@ -211,20 +225,31 @@ class Ingest:
         new = set(accepted.inserted)
         for incoming in self._batch:
             if incoming.alert.id in new:
+                new.remove(incoming.alert.id)  # one batch may hold an alert twice: live and replayed
                 self._metrics.received((two_levels(incoming.topic),))
                 for delivery in incoming.planned:
                     self._metrics.entered(delivery.channel, delivery.state)
-        for stream, sequence in accepted.collisions:
+        self._metrics.duplicate(len(accepted.replayed) + len(accepted.duplicates))
+        if accepted.recovered:
+            logger.info("alerts that were lost arrived after all", extra={"count": accepted.recovered})
+        self._waker(accepted.deliveries)
+        for stream, sequence in dict(reversed(accepted.collisions)).items():  # the first number of each stream
             self._notices.tell(
                 "SEQUENCE_COLLISION",
-                f"Number {sequence} of the stream {stream.hex()} holds two different alerts; both are kept. Was a "
-                "journal copied while its publisher ran?",
+                f"Number {sequence} of the stream {stream.hex()} holds two different alerts; both are kept, as any "
+                "further ones are. Was a journal copied while its publisher ran?",
                 stream.hex(),
-                str(sequence),
             )
-        self._waker(accepted.deliveries)
 
     # --- control --------------------------------------------------------------------------------------------
+
+    def _hear(self, identity: bytes, message: Heartbeat | Goodbye) -> None:
+        try:
+            self._correspondence.hear(identity, message)
+        except AlertBusError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug that one stream meets must not cost the others
+            self._notices.failed("a control message was skipped; its publisher repeats it", error)
 
     def _take_control(self, identity: bytes, frames: Sequence[bytes], notes: Notes) -> None:
         if not frames:
@@ -234,12 +259,7 @@ class Ingest:
             message = decode_control(frames[0])
         except UnsupportedVersion as error:
             self._notices.invalid("version", str(error))
-            self._notices.tell(
-                "UNSUPPORTED_VERSION",
-                f"A publisher speaks version {error.version} of the bus, this daemon speaks {VERSION}: upgrade the "
-                "older side. Its alerts wait in its journal.",
-                str(error.version),
-            )
+            self._tell_version(error.version)
             return
         except UndecodableFrames as error:
             self._notices.invalid(error.reason, str(error))
@@ -251,7 +271,18 @@ class Ingest:
                 # Only a stream's last word counts: several that waited together say nothing about progress.
                 notes[message.stream, message.type] = (identity, message)
             case _:
-                self._notices.invalid("control", "A publisher sent a message that only daemons send.")
+                self._notices.invalid("control", "A publisher sent a message that is not for daemons.")
+
+    def _tell_version(self, version: int) -> None:
+        if version in self._versions or len(self._versions) >= _MOST_VERSIONS:
+            return
+        self._notices.tell(
+            "UNSUPPORTED_VERSION",
+            f"A publisher speaks version {version} of the bus, this daemon speaks {VERSION}: upgrade the older side. "
+            "Its alerts wait in its journal.",
+            str(version),
+        )
+        self._versions.add(version)
 
 
 def _drained(socket: zmq.Socket[bytes]) -> list[list[bytes]]:

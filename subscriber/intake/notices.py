@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
+from uuid import UUID
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import Clock
@@ -12,6 +14,9 @@ from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+#: Events that are known to be told already; beyond it the store finds out by their ids.
+_MOST_TOLD: Final = 10_000
 
 
 class Notices:
@@ -23,6 +28,7 @@ class Notices:
         self._metrics = metrics
         self._once = OncePerMinute(clock)
         self._store_id = store_id
+        self._told: set[UUID] = set()
 
     def invalid(self, reason: str, text: str) -> None:
         """Count and log a message that was not as it must be; `reason` is one of `bus.wire.INVALID_REASONS`."""
@@ -35,14 +41,24 @@ class Notices:
         if held_back is not None:
             logger.warning(text, extra={"reason": reason, "held_back": held_back})
 
+    def failed(self, text: str, error: Exception) -> None:
+        """Log an exception that a bug of ours raised, once per text and minute."""
+        held_back = self._once.held_back(text)
+        if held_back is not None:
+            logger.error(text, extra={"held_back": held_back}, exc_info=error)
+
     def tell(self, event_type: str, description: str, *about: str) -> None:
         """Tell people, as CRITICAL; the same event about the same thing is told once, however often it is seen."""
-        self._announcer.announce(
-            SystemEvent(
-                id=system_event_id(event_type, self._store_id, *about),
-                source="alertbus",
-                event_type=event_type,
-                severity=Severity.CRITICAL,
-                description=description,
-            )
+        event = SystemEvent(
+            id=system_event_id(event_type, self._store_id, *about),
+            source="alertbus",
+            event_type=event_type,
+            severity=Severity.CRITICAL,
+            description=description,
         )
+        if event.id in self._told:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._announcer.announce(event)
+        self._told.add(event.id)

@@ -6,11 +6,16 @@ a heartbeat says where its first unacknowledged number is: until then everything
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from operator import itemgetter
+from typing import Final
 
 Range = tuple[int, int]
+
+_first_of: Final = itemgetter(0)
+_last_of: Final = itemgetter(1)
 
 
 class Observation(Enum):
@@ -44,13 +49,10 @@ class Position:
 
     def observe(self, sequence: int) -> Observation:
         """Settle one number and say whether it was new."""
-        if self.contiguous is not None:
-            if sequence == self.contiguous + 1 and not self._ahead:
-                self.contiguous = sequence  # nearly every number takes this way
-                return Observation.NEW
-            if sequence <= self.contiguous:
-                return Observation.DUPLICATE
-        if self._is_ahead(sequence):
+        if self.contiguous is not None and sequence == self.contiguous + 1 and not self._ahead:
+            self.contiguous = sequence  # nearly every number takes this way
+            return Observation.NEW
+        if self.settled(sequence):
             return Observation.DUPLICATE
         self.settle(sequence, sequence)
         return Observation.NEW
@@ -63,15 +65,20 @@ class Position:
 
     def settle(self, first: int, last: int) -> None:
         """Mark a range as settled; parts that already are do no harm."""
-        merged: list[Range] = []
-        for low, high in self._ahead:
-            if high < first - 1 or low > last + 1:
-                merged.append((low, high))
-            else:
-                first, last = min(first, low), max(last, high)
-        merged.insert(bisect_right(merged, (first, last)), (first, last))
-        self._ahead = merged
+        ahead = self._ahead
+        low = bisect_left(ahead, first - 1, key=_last_of)
+        high = bisect_right(ahead, last + 1, key=_first_of)
+        if low < high:  # it overlaps or touches these
+            first, last = min(first, ahead[low][0]), max(last, ahead[high - 1][1])
+        ahead[low:high] = [(first, last)]
         self._absorb()
+
+    def settled(self, sequence: int) -> bool:
+        """Whether a number is settled."""
+        if self.contiguous is not None and sequence <= self.contiguous:
+            return True
+        index = bisect_right(self._ahead, sequence, key=_first_of) - 1
+        return index >= 0 and sequence <= self._ahead[index][1]
 
     def missing(self, last: int, limit: int) -> list[Range]:
         """Return the ranges up to `last` that are not settled, lowest first, at most `limit` numbers together."""
@@ -98,10 +105,6 @@ class Position:
             first = high + 1
         if first <= last:
             yield first, last
-
-    def _is_ahead(self, sequence: int) -> bool:
-        index = bisect_right(self._ahead, (sequence, 2**63)) - 1
-        return index >= 0 and self._ahead[index][0] <= sequence <= self._ahead[index][1]
 
     def _absorb(self) -> None:
         if self.contiguous is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bus.wire import Heartbeat
-from subscriber.intake.sequences import Position, Range
+from subscriber.intake.sequences import Observation, Position, Range
 
 #: Numbers asked for at a time: the next ones when these came, so that a long backlog floods neither side's memory.
 REPLAY_WINDOW: Final = 2_000
@@ -27,32 +27,46 @@ class OfferedStream:
     heard_at: float = 0.0  #: monotonic seconds of the last heartbeat or goodbye
     noted_at: float = float("-inf")  #: monotonic seconds when the store last heard of it
     goodbye: str | None = None
+    stale: bool = False  #: whether the position has to be read from the store before it is used again
+    came: int = 0  #: the highest number on the data connection, which keeps its order
+    announced: int = 0  #: the highest number of which a heartbeat or goodbye of this turn told
     asked_to: int = 0  #: the end of the window that was asked for; 0 when none is open
     asked_at: float = float("-inf")  #: monotonic seconds when it was
     target: int = 0  #: up to where numbers are to be had, in several windows
+    _came_when_asked: int = 0
     _contiguous_then: int | None = None
-    _highest_then: int = -1
+    _progress_then: tuple[int, int] | None = None
 
-    def noticed(self, last: int, now: float, *, drained: bool) -> int:
-        """Take a heartbeat's or goodbye's word for the last number; return up to where to ask, or 0.
+    def observe(self, sequence: int, *, asked_for: bool) -> Observation:
+        """Settle a number that came, on the data connection or because it was asked for."""
+        if not asked_for and sequence > self.came:
+            self.came = sequence
+        return self.position.observe(sequence)
+
+    def forget(self) -> None:
+        """Forget what may be ahead of the store: the position, and what was asked for by it."""
+        self.position, self.stale = Position(), True
+        self.came = self.announced = self.asked_to = self.target = self._came_when_asked = 0
+        self._contiguous_then = self._progress_then = None
+
+    def noticed(self, last: int, now: float) -> int:
+        """Take a publisher's word for the last number; return up to where to ask, or 0.
 
         A hole is asked for again when nothing below it came since the last word; a tail, which control messages
-        announce before the data connection delivers it, when that stream made no progress at all since then. While
-        data still waits in our own socket nothing can be said, and an answer is given a second to arrive.
+        announce before the data connection delivers it, when that stream made no progress at all since then. An
+        answer is given a second to arrive. Called once a turn, for the words that waited together say nothing about
+        progress; data that waits in our own socket shows as progress, since connections are read in turn.
 
         Args:
             last: The last number that the publisher gave out.
             now: Monotonic seconds.
-            drained: Whether the data socket was empty when the word was read.
         """
-        if not drained:
-            self._contiguous_then, self._highest_then = None, -1
-            return 0
         contiguous, highest = self.position.contiguous, self.position.highest
+        progress = highest, self.came
         adopted = self.heartbeat is not None and not self.heartbeat.own
         stuck = self.position.has_gap() and contiguous == self._contiguous_then
-        tail = last > highest and (highest == self._highest_then or (adopted and not self.asked_to))
-        self._contiguous_then, self._highest_then = contiguous, highest
+        tail = last > highest and (progress == self._progress_then or (adopted and not self.asked_to))
+        self._contiguous_then, self._progress_then = contiguous, progress
         if self.asked_to and now < self.asked_at + _PATIENCE_SECONDS:
             return 0
         if tail:
@@ -68,6 +82,8 @@ class OfferedStream:
             if contiguous < self.asked_to:
                 return 0  # the open window is still coming
             self.asked_to = 0
+        if self.came > self._came_when_asked:  # the data connection moves again, and delivers what is above by itself
+            self.target = min(self.target, self.came)
         if contiguous < self.target:
             return self.target
         return self.position.highest if self.position.has_gap() else 0
@@ -78,4 +94,5 @@ class OfferedStream:
         ranges = self.position.missing(last, REPLAY_WINDOW)[:_MOST_RANGES]
         self.asked_to = ranges[-1][1] if ranges else 0
         self.target = max(self.target, last)
+        self._came_when_asked = self.came
         return ranges

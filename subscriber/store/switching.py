@@ -54,14 +54,20 @@ class Switching(StorePart):
             StoreError: The database can't be used at the moment; nothing changed.
         """
         with self.database.writing() as connection:
-            waiting = connection.execute(
-                select(_queue)
-                .where(schema.OPEN, _queue.c.channel.not_in(list(enabled)))
-                .order_by(_queue.c.id)
-                .with_for_update()
-            ).all()
-            ids = [row.id for row in waiting]
-            settle_interrupted(connection, ids, self._now_us())
+            ids = list(
+                connection.execute(
+                    select(_queue.c.id)
+                    .where(schema.OPEN, _queue.c.channel.not_in(list(enabled)))
+                    .order_by(_queue.c.id)
+                    .with_for_update()
+                ).scalars()
+            )
+            settle_interrupted(connection, ids, self._now_us())  # first: what it says of repeats is handed over
+            waiting = [
+                row
+                for some in chunks(ids)
+                for row in connection.execute(select(_queue).where(_queue.c.id.in_(some)).order_by(_queue.c.id))
+            ]
             self._hand_over(connection, [row for row in waiting if row.priority == _CRITICAL], enabled)
             for some in chunks(ids):
                 connection.execute(

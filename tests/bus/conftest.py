@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 import zmq
 
-Socket = zmq.Socket[bytes]
-Context = zmq.Context[Socket]
+from bus.sockets import (
+    bound_endpoint,
+    open_daemon_control,
+    open_daemon_data,
+    open_publisher_control,
+    open_publisher_data,
+)
+from tests.bus.polling import LOOPBACK, Context, Socket
+
+Keep = Callable[[Socket], Socket]
+OpenSocket = Callable[..., Socket]
 #: How long a context may take to end once its sockets are closed.
 TERM_SECONDS = 10.0
 
@@ -31,7 +40,7 @@ def context() -> Iterator[Context]:
 
 
 @pytest.fixture
-def keep(context: Context) -> Iterator[Callable[[Socket], Socket]]:
+def keep(context: Context) -> Iterator[Keep]:
     """Lend a function that closes the socket given to it, without lingering, after the test."""
     kept: list[Socket] = []
 
@@ -45,7 +54,7 @@ def keep(context: Context) -> Iterator[Callable[[Socket], Socket]]:
 
 
 @pytest.fixture
-def socket(context: Context, keep: Callable[[Socket], Socket]) -> Callable[..., Socket]:
+def socket(context: Context, keep: Keep) -> OpenSocket:
     """Lend a factory of plain sockets, as a foreign program would open them."""
 
     def open_socket(kind: zmq.SocketType, **options: Any) -> Socket:
@@ -55,3 +64,31 @@ def socket(context: Context, keep: Callable[[Socket], Socket]) -> Callable[..., 
         return opened
 
     return open_socket
+
+
+@pytest.fixture
+def daemon_data(context: Context, keep: Keep) -> Socket:
+    return keep(open_daemon_data(context, [LOOPBACK]))
+
+
+@pytest.fixture
+def daemon_control(context: Context, keep: Keep) -> Socket:
+    return keep(open_daemon_control(context, [LOOPBACK]))
+
+
+@pytest.fixture
+def publisher_data(context: Context, keep: Keep, daemon_data: Socket) -> Socket:
+    return keep(open_publisher_data(context, [bound_endpoint(daemon_data)]))
+
+
+@pytest.fixture
+def publisher_control(context: Context, keep: Keep, daemon_control: Socket) -> Socket:
+    return keep(open_publisher_control(context, bound_endpoint(daemon_control)))
+
+
+@pytest.fixture
+def taken(socket: OpenSocket) -> str:
+    """An endpoint that another program has bound."""
+    other = socket(zmq.PULL)
+    other.bind(LOOPBACK)
+    return bound_endpoint(other)

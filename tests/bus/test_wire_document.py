@@ -6,7 +6,6 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -30,10 +29,10 @@ from bus.wire import (
     encode_alert,
     encode_frames,
 )
-from tests.bus.conftest import Context, Socket
+from tests.bus.conftest import Keep
 from tests.bus.documents import code, document, rows, section, words
+from tests.bus.polling import LOOPBACK, Context, Socket, attempts
 from tests.bus.strategies import SAMPLES
-from tests.bus.test_sockets import LOOPBACK, attempts
 from tests.bus.test_vectors import VECTORS
 
 WIRE = document("wire.md")
@@ -101,9 +100,7 @@ def test_wire_document_version_is_the_version() -> None:
     assert f"`version` is {VERSION}," in section(WIRE, "Versions")
 
 
-def test_wire_document_listener_hears_what_it_subscribed_to(
-    context: Context, keep: Callable[[Socket], Socket], tmp_path: Path
-) -> None:
+def test_wire_document_listener_hears_what_it_subscribed_to(context: Context, keep: Keep, tmp_path: Path) -> None:
     script = tmp_path / "listener.py"
     script.write_text(code(section(WIRE, "A listener"), "python"), encoding="utf-8")
     publisher = keep(open_publisher_data(context, [DEFAULT_DATA_ENDPOINT], bind=LOOPBACK))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bus.alerts import Alert, RiskEvent, Severity
+from publisher.journal import Journal, left_behind
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -53,3 +54,12 @@ class HandClock:
 
     def monotonic(self) -> float:
         return self.us / 1_000_000
+
+
+def journals(folder: Path) -> list[Journal]:
+    """Adopt what lies in a folder, read it, and leave it as it was."""
+    found = [Journal.adopt(path, sync="normal") for path in left_behind(folder)]
+    result = [journal for journal in found if journal is not None]
+    for journal in result:
+        journal.close()
+    return result

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import pytest
 
 from publisher import Publisher, PublisherSettings
+from publisher.handover import Counters
+from publisher.outboxes import Outboxes
+from tests.publisher.builders import HandClock
 from tests.support.scripted_daemon import ScriptedDaemon
 
 
@@ -64,6 +67,32 @@ def make_publisher(settings: PublisherSettings) -> Iterator[MakePublisher]:
     yield make
     for publisher in made:
         publisher.close(timeout=0.0)
+
+
+@pytest.fixture
+def counters() -> Counters:
+    """What is counted."""
+    return Counters()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """A clock that stands still until it is moved."""
+    return HandClock()
+
+
+@pytest.fixture
+def unopened(folder: Path, counters: Counters, clock: HandClock) -> Outboxes:
+    """The streams of a publisher that has not started."""
+    return Outboxes(folder, "trader", "normal", counters, clock)
+
+
+@pytest.fixture
+def outboxes(unopened: Outboxes) -> Iterator[Outboxes]:
+    """The streams of a publisher that has."""
+    unopened.open()
+    yield unopened
+    unopened.close()
 
 
 def settings_for(folder: Path, endpoints: tuple[str, str], **changes: Any) -> PublisherSettings:

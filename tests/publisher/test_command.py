@@ -12,7 +12,7 @@ import pytest
 
 from bus.alerts import Action, AgentAction, RiskEvent, Severity
 from bus.errors import AlertBusError
-from publisher import Publisher, PublisherSettings
+from publisher import Publisher, PublisherSettings, sender
 from publisher.__main__ import EXIT_DONE, EXIT_FAILED, EXIT_NOT_STORED, EXIT_USAGE, SOURCE, main, run
 from publisher.journal import left_behind
 from tests.publisher.builders import ROOT, alert, numbers, python
@@ -25,7 +25,8 @@ from tests.support.waiting import wait_until
 def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, nowhere: tuple[str, str]
 ) -> pytest.MonkeyPatch:
-    """A working directory without `.env`, a folder of its own, and no daemon."""
+    """A working directory without `.env`, a folder of its own, and no daemon, which is not waited for at the end."""
+    monkeypatch.setattr(sender, "_ABSENT_DAEMON_SECONDS", 0.02)
     monkeypatch.chdir(tmp_path)
     for name, value in (("DATA_ENDPOINT", nowhere[0]), ("CONTROL_ENDPOINT", nowhere[1]), ("JOURNAL", str(folder))):
         monkeypatch.setenv(f"ALERTBUS_{name}", value)

@@ -11,7 +11,7 @@ import pytest
 
 from bus.alerts import Action, AgentAction, RiskEvent, Severity
 from bus.wire import BODY_LIMIT_BYTES, decode_alert, encode_alert
-from publisher.attaching import AGENT_ACTION_FIELDS
+from publisher.attaching import AGENT_ACTION_FIELDS, RISK_EVENT_FIELDS
 from publisher.testing import RecordingPublisher
 from tests.publisher.database_manager import DatabaseManager
 
@@ -108,32 +108,26 @@ def only_action(publisher: RecordingPublisher) -> AgentAction:
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=identity)
-@pytest.mark.parametrize(
-    "field", ["event_type", "severity", "description", "agent_name", "symbol", "value", "threshold", "action_taken"]
-)
-def test_risk_event_any_value_in_any_field_is_published(field: str, value: object) -> None:
+def test_risk_event_any_value_in_any_field_is_published(value: object) -> None:
     """It never raises, it always tells something, and that can be sent."""
-    publisher = logged("log_risk_event", {**RISK_FIELDS, field: value})
-    assert publisher.attach_errors == []
-    event = only_risk_event(publisher)
-    body = encode_alert(event)
-    assert len(body) <= BODY_LIMIT_BYTES
-    assert decode_alert(body) == event
+    for field in RISK_EVENT_FIELDS:
+        publisher = logged("log_risk_event", {**RISK_FIELDS, field: value})
+        assert publisher.attach_errors == [], field
+        event = only_risk_event(publisher)
+        body = encode_alert(event)
+        assert len(body) <= BODY_LIMIT_BYTES
+        assert decode_alert(body) == event
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=identity)
-@pytest.mark.parametrize(
-    "field",
-    ["agent_name", "symbol", "action", "quantity", "price", "reward", "rationale", "confidence", "state"],
-)
-def test_agent_action_any_value_in_any_field_is_published(field: str, value: object) -> None:
+def test_agent_action_any_value_in_any_field_is_published(value: object) -> None:
     """The same for actions; one without a name is told as a warning."""
-    publisher = logged("log_agent_action", {**ACTION_FIELDS, field: value})
-    assert publisher.attach_errors == []
-    (event,) = publisher.alerts
-    assert len(encode_alert(event)) <= BODY_LIMIT_BYTES
-    if field != "action":
-        assert isinstance(event, AgentAction)
+    for field in AGENT_ACTION_FIELDS:
+        publisher = logged("log_agent_action", {**ACTION_FIELDS, field: value})
+        assert publisher.attach_errors == [], field
+        (event,) = publisher.alerts
+        assert len(encode_alert(event)) <= BODY_LIMIT_BYTES
+        assert field == "action" or isinstance(event, AgentAction)
 
 
 def test_every_field_hostile_at_once_is_published() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from publisher.errors import JournalError
 from publisher.journal import Journal, Outbox
+from publisher.locks import FileLock
 from publisher.volatile import VolatileOutbox
-from tests.publisher.builders import rows
+from tests.publisher.builders import python, rows
 
 PLENTY_BYTES = 2**40
 
@@ -143,6 +144,34 @@ def test_create_below_a_file_raises_journal_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError, match="file/journal"):
         Journal.create(tmp_path / "file" / "journal", "trader", sync="normal")
+
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from publisher.errors import JournalError
+from publisher.journal import Journal
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+try:
+    Journal.create(Path(sys.argv[1]), "trader", sync="normal")
+except JournalError as error:
+    print(error)
+"""
+
+
+def test_create_full_disk_raises_journal_error_and_leaves_nothing(folder: Path) -> None:
+    """Half a file would be found by every publisher that comes later."""
+    with python(NO_ROOM, str(folder)) as child:
+        out, errors = child.communicate(timeout=60)
+    assert out.startswith(str(folder)), errors
+    assert list(folder.iterdir()) == []
+
+
+def test_create_name_locked_by_somebody_raises_journal_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can't happen by chance: a file system without locks says so of every file."""
+    monkeypatch.setattr(FileLock, "acquire", lambda path: None)
+    with pytest.raises(JournalError, match="locked by another process although its name is new"):
+        Journal.create(folder, "trader", sync="normal")
 
 
 def test_append_full_disk_writes_nothing_and_goes_on_when_there_is_room(journal: Journal) -> None:

@@ -1,10 +1,9 @@
-"""How a publisher begins and ends: start, close, goodbye, and what is left when nobody closed it."""
+"""How a publisher begins and ends: start, close and goodbye."""
 
 from __future__ import annotations
 
 import gc
 import threading
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,28 +11,28 @@ import pytest
 import zmq
 
 from bus.errors import AlertBusError, ConfigurationError
-from bus.wire import Ack, Goodbye
+from bus.wire import Ack
 from publisher import Publisher, PublisherClosed, PublisherSettings
-from publisher import sender as module
-from publisher.journal import Journal, left_behind
 from publisher.outboxes import Outboxes
-from tests.publisher.builders import alert, numbers, python
+from tests.publisher.builders import alert, journals, numbers
 from tests.publisher.conftest import MakePublisher, settings_for
 from tests.support.scripted_daemon import ScriptedDaemon
 from tests.support.waiting import wait_until
 
 
-def journals(folder: Path) -> list[Journal]:
-    """Adopt what lies in a folder, read it, and leave it as it was."""
-    found = [Journal.adopt(path, sync="normal") for path in left_behind(folder)]
-    result = [journal for journal in found if journal is not None]
-    for journal in result:
-        journal.close()
-    return result
-
-
 def heard(daemon: ScriptedDaemon) -> None:
     wait_until(lambda: daemon.heartbeats)
+
+
+def test_from_environment_reads_the_variables(folder: Path, nowhere: tuple[str, str]) -> None:
+    """And opens nothing yet."""
+    publisher = Publisher.from_environment(
+        {"ALERTBUS_JOURNAL": str(folder), "ALERTBUS_DATA_ENDPOINT": nowhere[0], "ALERTBUS_SOURCE": "desk"}
+    )
+    assert (publisher.settings.journal, publisher.settings.source) == (folder, "desk")
+    assert publisher.settings.data_endpoints == (nowhere[0],)
+    assert not publisher.stats().running
+    assert not folder.exists()
 
 
 def test_start_twice_is_one_start(make_publisher: MakePublisher) -> None:
@@ -218,13 +217,30 @@ def test_close_daemon_hears_but_never_answers_ends_at_the_limit(
     assert len(list(folder.glob("*.journal"))) == 1
 
 
+def test_close_one_of_two_daemons_answers_says_goodbye_on_to_the_other(
+    daemon: ScriptedDaemon, make_publisher: MakePublisher
+) -> None:
+    """Each of them has to have everything; the one that has is left in peace."""
+    with ScriptedDaemon(store_id="store-b") as deaf:
+        publisher = make_publisher(
+            data_endpoints=f"{daemon.data_endpoint},{deaf.data_endpoint}",
+            control_endpoints=f"{daemon.control_endpoint},{deaf.control_endpoint}",
+        )
+        wait_until(lambda: daemon.heartbeats and deaf.heartbeats)
+        deaf.acknowledges = False
+        assert publisher.close(timeout=0.4) is False
+        assert len(deaf.goodbyes) > len(daemon.goodbyes) >= 1
+
+
 def test_close_ack_of_the_goodbye_alone_is_not_enough(daemon: ScriptedDaemon, make_publisher: MakePublisher) -> None:
-    """The alerts must be stored, too."""
+    """The alerts must be stored, too, those that come after it included."""
     daemon.acknowledges = False
     publisher = make_publisher(daemon)
-    publisher.publish(alert())
     heard(daemon)
     daemon.send(Ack(stream=daemon.heartbeats[0].stream, up_to=0, goodbye=True))
+    daemon.send_frames([b"a mark that is read behind it"])
+    wait_until(lambda: publisher.stats().errors == 1)
+    publisher.publish(alert())
     assert publisher.close(timeout=0.2) is False
 
 
@@ -265,109 +281,3 @@ def test_close_reason_of_any_length_is_told(daemon: ScriptedDaemon, make_publish
     heard(daemon)
     assert publisher.close(timeout=10.0, reason="r\ud800" * 500) is True
     assert {len(bye.reason) for bye in daemon.goodbyes} == {128}
-
-
-def test_publisher_forgotten_warns_and_journals(settings: PublisherSettings, folder: Path) -> None:
-    """Its last milliseconds depend on luck: that is told, and what was queued is kept all the same."""
-    publisher = Publisher(settings).start()
-    publisher.publish(alert())
-    sender = publisher._sender
-    kept = [publisher]
-    del publisher
-    with pytest.warns(ResourceWarning, match=r"was not closed; call close\(\) or use it in a with statement"):
-        kept.clear()
-    wait_until(lambda: not sender.running)
-    (journal,) = journals(folder)
-    assert (journal.held(), journal.goodbye) == (1, "interpreter exit")
-
-
-def test_publisher_never_started_is_forgotten_without_a_word(settings: PublisherSettings) -> None:
-    """Nothing was opened."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        publisher = Publisher(settings)
-        del publisher
-        gc.collect()
-
-
-def test_publish_last_moment_is_journaled(
-    make_publisher: MakePublisher, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thread that was in the middle of publishing when another one closed loses nothing, or is refused."""
-    publisher = make_publisher()
-    over = module.Sender._over
-
-    def published_meanwhile(self: module.Sender, stop: object, now: float) -> bool:
-        if not over(self, stop, now):  # type: ignore[arg-type]
-            return False
-        self._handover.put((1, alert(7), None), urgent=False)
-        return True
-
-    monkeypatch.setattr(module.Sender, "_over", published_meanwhile)
-    publisher.close(timeout=0.0)
-    assert publisher._handover.put((1, alert(8), None), urgent=True) is False
-    (journal,) = journals(folder)
-    assert journal.held() == 1
-
-
-def test_thread_ends_unexpectedly_refuses_and_says_so(
-    make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A bug of ours never raises in the trader's thread, and never looks as if all were well."""
-
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError("a bug")
-
-    publisher = make_publisher()
-    monkeypatch.setattr(module.Sender, "_beat", fail)
-    wait_until(lambda: not publisher.stats().running)
-    assert publisher.publish(alert(), wait=30.0) is False
-    stats = publisher.stats()
-    assert (stats.refused, stats.last_error) == (1, "ZeroDivisionError: a bug")
-    assert "ended unexpectedly" in caplog.text
-    assert publisher.close() is False
-
-
-EXIT = """
-import sys
-from pathlib import Path
-from publisher import Publisher, PublisherSettings
-_, folder, data, control, how = sys.argv
-publisher = Publisher(PublisherSettings(journal=Path(folder), data_endpoints=data, control_endpoints=control)).start()
-for number in range(50):
-    publisher.risk_event(f"TEST_{number}", "INFO")
-if how == "exception":
-    raise ValueError("the trading loop died")
-if how == "exit":
-    sys.exit(1)
-"""
-
-
-@pytest.mark.parametrize(
-    ("how", "code", "reason"),
-    [
-        ("end", 0, "interpreter exit"),
-        ("exit", 1, "interpreter exit"),
-        ("exception", 1, "exception: ValueError"),
-    ],
-)
-def test_process_ends_without_close_journals_everything(
-    folder: Path, nowhere: tuple[str, str], how: str, code: int, reason: str
-) -> None:
-    """The end of the interpreter waits for the journal; one that died of an exception says so."""
-    with python(EXIT, str(folder), *nowhere, how) as child:
-        _, errors = child.communicate(timeout=60)
-    assert child.returncode == code, errors
-    (journal,) = journals(folder)
-    assert (journal.held(), journal.last, journal.goodbye) == (50, 50, reason)
-
-
-def test_goodbye_is_heard_when_the_interpreter_exits(folder: Path, daemon: ScriptedDaemon) -> None:
-    """With a daemon at hand nothing stays behind at all."""
-    with python(EXIT, str(folder), *daemon.endpoints, "end") as child:
-        _, errors = child.communicate(timeout=60)
-    assert child.returncode == 0, errors
-    assert len(daemon.alerts) == 50
-    goodbyes: list[Goodbye] = daemon.goodbyes
-    assert {bye.reason for bye in goodbyes} == {"interpreter exit"}
-    assert list(folder.iterdir()) == []

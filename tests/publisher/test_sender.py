@@ -11,9 +11,11 @@ import pytest
 
 from bus.alerts import Alert, RiskEvent, Severity
 from bus.wire import Ack, Replay, Replayed, encode_control
-from publisher import Publisher
+from publisher import Publisher, PublisherSettings
 from publisher import sender as module
-from tests.publisher.builders import alert, numbers
+from publisher.daemons import Daemon
+from publisher.handover import Handover
+from tests.publisher.builders import HandClock, alert, numbers
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon, StreamRecord
 from tests.support.waiting import wait_until
@@ -132,6 +134,29 @@ def test_replay_sends_the_range_again_to_who_asked(daemon: ScriptedDaemon, make_
     assert sorted(record.replayed) == [*range(1, 601), 699, 700]
     assert [number for number in record.replayed if number <= 600] == list(range(1, 601))
     assert publisher.stats().replayed == 602
+
+
+def test_replay_daemon_that_cannot_take_it_asks_again(
+    daemon: ScriptedDaemon, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for by a daemon that is away, or full, is not kept for it: it repeats what it misses."""
+    daemon.acknowledges = daemon.asks_replays = False
+    publisher = make_publisher(daemon)
+    publish(publisher, 1, 3)
+    record = stored(daemon)
+    with monkeypatch.context() as full:
+        full.setattr(Daemon, "send_again", lambda *_: False)
+        daemon.send(Replay(stream=daemon.heartbeats[0].stream, first=1, last=3))
+        daemon.send_frames([b"a mark that is read behind it"])
+        wait_until(lambda: publisher.stats().errors == 1 and not publisher._sender.daemons[0].asked)
+        assert publisher.stats().replayed == 0
+    daemon.send(Replay(stream=daemon.heartbeats[0].stream, first=1, last=3))
+    wait_until(lambda: record.replayed == [1, 2, 3])
+
+
+def test_stop_thread_that_never_ran_has_nothing_to_wait_for(settings: PublisherSettings) -> None:
+    """A publisher may be forgotten between its making and its start."""
+    assert module.Sender(settings, Handover(1_000), HandClock()).stop("closed", 60.0) is False
 
 
 def test_replay_journal_that_cannot_be_read_is_counted(daemon: ScriptedDaemon, make_publisher: MakePublisher) -> None:

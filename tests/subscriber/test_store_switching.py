@@ -71,3 +71,12 @@ def test_switch_off_others_leaves_what_is_settled_alone(store: Store) -> None:
     store.mark_notification_sent(held.id, "sent")
     assert store.switch_off_others(["telegram"]) == {}
     assert deliveries(store, event.id) == {("whatsapp", "first"): ("accepted", None)}
+
+
+def test_switch_off_others_hands_over_that_a_critical_may_have_arrived(store: Store) -> None:
+    event = risk_event()
+    store.accept([incoming(event, 1, "whatsapp")])
+    store.open_attempt(store.claim("whatsapp", "dead", 60.0, 1))
+    store.switch_off_others(["telegram"])
+    (claimed,) = store.claim("telegram", "a", 60.0, 1)
+    assert claimed.possible_repeat
