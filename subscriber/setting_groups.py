@@ -134,8 +134,7 @@ class StoreSettings(SettingsGroup):
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///alertbus.db"),
         validation_alias=DATABASE_NAME,
-        description="The database: `sqlite:///FILE`, or `postgresql+psycopg://user:password@host/name` for several "
-        "daemons.",
+        description="The database: `sqlite:///FILE`, or a server's: `postgresql+psycopg://user:password@host/name`.",
     )
 
     @property
@@ -156,7 +155,7 @@ class StoreSettings(SettingsGroup):
 
 
 class HttpSettings(SettingsGroup):
-    """Where the API, the page and the metrics are served."""
+    """Where the API and the metrics are served."""
 
     host: str = Field(
         default="127.0.0.1",

@@ -87,6 +87,7 @@ class Ingest:
         """
         self._thread.start()
         if not self._ready.wait(timeout):
+            self._stopping.set()
             raise AlertBusError(f"The bus was not bound within {timeout:g} s.")
         if self._failure is not None:
             raise self._failure

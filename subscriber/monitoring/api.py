@@ -6,7 +6,7 @@ Served by the daemon's main thread; handlers run in uvicorn's thread pool and to
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Annotated, Any, Final
@@ -148,9 +148,7 @@ def _add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg']}" for fault in error.errors()
-        )
+        faults = "; ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors())
         return JSONResponse({"status": "error", "error": f"The request can't be used: {faults}."}, 422)
 
     @app.exception_handler(AlertBusError)
@@ -160,6 +158,11 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def broken(_request: Request, _error: Exception) -> JSONResponse:
         return JSONResponse({"status": "error", "error": "alertbus failed unexpectedly; its log says how."}, 500)
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """Name a field; where no JSON could be read, the location is an offset into the body."""
+    return ".".join(part for part in location[1:] if isinstance(part, str)) or "body"
 
 
 def _success(data: Any) -> dict[str, Any]:

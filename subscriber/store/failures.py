@@ -18,8 +18,8 @@ _SETTING: Final = "ALERTBUS_DATABASE_URL"
 #: By the beginning of SQLite's own name for the error.
 _SQLITE: Final = {
     "SQLITE_BUSY": "is locked by another program. Close whatever holds it open (a database browser, a backup, a "
-    "second daemon); alertbus tries again by itself.",
-    "SQLITE_LOCKED": "is locked by another program. Close whatever holds it open; alertbus tries again by itself.",
+    "second daemon); a running daemon tries again by itself.",
+    "SQLITE_LOCKED": "is locked by another program. Close whatever holds it open; a running daemon tries again by itself.",
     "SQLITE_NOTADB": f"is not an SQLite database, or its beginning is corrupt. Let {_SETTING} name another file, or "
     "restore a backup.",
     "SQLITE_CORRUPT": "is corrupt. Stop alertbus, keep a copy of the file, and restore a backup (or rescue what can be "
@@ -40,12 +40,12 @@ _POSTGRESQL_SETTINGS: Final = {
     'role "': "has no such user",
 }
 _POSTGRESQL_STATES: Final = {
-    "53100": "has no space left on its disk. Free some; nothing was acknowledged, and alertbus tries again by itself.",
+    "53100": "has no space left on its disk. Free some; nothing was acknowledged, and a running daemon tries again by itself.",
     "25006": "takes no writes (a standby, or read-only). Point " + _SETTING + " to the primary.",
     "42501": "does not allow this user to do what alertbus has to do. Let it own its database.",
-    "40P01": "met a deadlock and undid this transaction; alertbus tries again by itself.",
-    "55P03": "kept this transaction waiting for a lock for too long; alertbus tries again by itself.",
-    "25P03": "ended this transaction, because the daemon was paused in the middle; alertbus tries again by itself.",
+    "40P01": "met a deadlock and undid this transaction; a running daemon tries again by itself.",
+    "55P03": "kept this transaction waiting for a lock for too long; a running daemon tries again by itself.",
+    "25P03": "ended this transaction, because the daemon was paused in the middle; a running daemon tries again by itself.",
 }
 
 
@@ -92,5 +92,5 @@ def _postgresql(name: str, original: BaseException) -> AlertBusError:
             return ConfigurationError(f"{name} {what}. Correct {_SETTING}.")
     return StoreError(
         f"{name} can't be reached. Check that the server runs and that {_SETTING} names it; nothing was acknowledged, "
-        "and alertbus tries again by itself."
+        "and a running daemon tries again by itself."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -70,9 +71,10 @@ def test_start_taken_port_to_bind_raises_and_needs_no_close(settings: PublisherS
 
 def test_start_publish_bind_lets_any_program_listen(daemon: ScriptedDaemon, make_publisher: MakePublisher) -> None:
     """A second listener beside the daemon, over the bound endpoint."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     with zmq.Context() as context, context.socket(zmq.SUB) as listener:
-        port = listener.bind_to_random_port("tcp://127.0.0.1")
-        listener.unbind(f"tcp://127.0.0.1:{port}")
         listener.subscribe(b"severity.CRITICAL.")
         listener.connect(f"tcp://127.0.0.1:{port}")
         publisher = make_publisher(daemon, publish_bind=f"tcp://127.0.0.1:{port}")

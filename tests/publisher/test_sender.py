@@ -15,6 +15,7 @@ from publisher import Publisher, PublisherSettings
 from publisher import sender as module
 from publisher.daemons import Daemon
 from publisher.handover import Handover
+from publisher.journal import Entry
 from tests.publisher.builders import HandClock, alert, numbers
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon, StreamRecord
@@ -144,12 +145,18 @@ def test_replay_daemon_that_cannot_take_it_asks_again(
     publisher = make_publisher(daemon)
     publish(publisher, 1, 3)
     record = stored(daemon)
-    with monkeypatch.context() as full:
-        full.setattr(Daemon, "send_again", lambda *_: False)
+    tried: list[int] = []
+
+    def full(self: Daemon, stream: bytes, entry: Entry) -> bool:
+        tried.append(entry.sequence)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Daemon, "send_again", full)
         daemon.send(Replay(stream=daemon.heartbeats[0].stream, first=1, last=3))
-        daemon.send_frames([b"a mark that is read behind it"])
-        wait_until(lambda: publisher.stats().errors == 1 and not publisher._sender.daemons[0].asked)
-        assert publisher.stats().replayed == 0
+        wait_until(lambda: tried)
+        assert publisher.flush(10.0)  # so it went on to the queue behind it
+        assert (tried, publisher.stats().replayed) == ([1], 0)
     daemon.send(Replay(stream=daemon.heartbeats[0].stream, first=1, last=3))
     wait_until(lambda: record.replayed == [1, 2, 3])
 
@@ -219,6 +226,7 @@ def test_ack_of_odd_numbers_and_streams_changes_nothing_else(
     publisher = make_publisher(daemon)
     publish(publisher, 1, 3)
     stored(daemon)
+    wait_until(lambda: publisher.stats().sent == 3)
     stream = daemon.heartbeats[0].stream
     daemon.send(Ack(stream=b"unknown stream !", up_to=99))
     for up_to in (2, 2, 1, 99):

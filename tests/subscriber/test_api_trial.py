@@ -1,0 +1,196 @@
+"""POST /test over real HTTP: a synthetic alert through queue, worker, plugin and provider, and what it tells."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subscriber.errors import StoreError
+from subscriber.service import RunOptions
+from tests.support.provider_faults import error, hang
+from tests.support.provider_server import TELEGRAM_BLOCKED_CHAT, ProviderServer
+from tests.support.running_service import PREFIX, ServiceThread, provider_environ, running_service
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def providers() -> Iterator[ProviderServer]:
+    with ProviderServer() as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(providers: ProviderServer, tmp_path: Path) -> Iterator[ServiceThread]:
+    with running_service(provider_environ(providers), tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subscriber.service.DEFAULT_WAIT_SECONDS", 0.2)
+
+
+def results(answer: Any) -> dict[str, dict[str, Any]]:
+    return {result["channel"]: result for result in answer["channels"]}
+
+
+def test_test_without_channel_reaches_all_and_says_so(daemon: ServiceThread, providers: ProviderServer) -> None:
+    """The whole way, with each provider's answer and the seconds it took; the alert is in the history."""
+    answer = daemon.post("/test", {"text": "Is anybody there?"})
+    assert answer["dry_run"] is False
+    for result in results(answer).values():
+        assert (result["accepted"], result["state"], result["outcome"]) == (True, "accepted", "accepted")
+        assert result["seconds"] >= 0
+        assert result["waiting_for"] is None
+    assert set(results(answer)) == {"telegram", "whatsapp"}
+    assert sorted(message.provider for message in providers.accepted) == ["telegram", "twilio"]
+    assert all("Is anybody there?" in message.text for message in providers.accepted)
+    story = daemon.get(f"/alerts/{answer['alert_id']}")
+    assert (story["alert"]["event_type"], story["alert"]["severity"]) == ("TEST_ALERT", "INFO")
+
+
+@pytest.mark.parametrize("body", [None, {}, {"channel": None}])
+def test_test_with_an_empty_body_means_every_channel(
+    daemon: ServiceThread, providers: ProviderServer, body: object
+) -> None:
+    assert set(results(daemon.post("/test", body))) == {"telegram", "whatsapp"}
+    assert len(providers.accepted) == 2
+
+
+def test_test_of_one_channel_reaches_that_one_alone(daemon: ServiceThread, providers: ProviderServer) -> None:
+    assert set(results(daemon.post("/test", {"channel": "whatsapp"}))) == {"whatsapp"}
+    assert [message.provider for message in providers.accepted] == ["twilio"]
+
+
+def test_test_refused_for_good_tells_the_providers_words(daemon: ServiceThread, providers: ProviderServer) -> None:
+    providers.twilio.script(error(400, code=21617))
+    result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+    assert (result["accepted"], result["state"], result["outcome"]) == (False, "dead", "rejected")
+    assert (result["status"], result["code"]) == (400, "21617")
+    assert result["detail"]
+
+
+def test_test_refused_for_its_target_answers_at_once_and_pauses_the_channel(
+    providers: ProviderServer, tmp_path: Path
+) -> None:
+    """Waiting tells no more: a person has to do something, and the status says what."""
+    environ = provider_environ(providers) | {"TELEGRAM_CHAT_ID": TELEGRAM_BLOCKED_CHAT}
+    with running_service(environ, tmp_path) as daemon:
+        result = results(daemon.post("/test", {"channel": "telegram"}))["telegram"]
+        assert (result["accepted"], result["state"], result["outcome"]) == (False, "pending", "unauthorized")
+        assert result["waiting_for"].startswith("a person")
+        assert "blocked" in result["detail"]
+        channels = {channel["name"]: channel for channel in daemon.get("/status")["channels"]}
+        assert (channels["telegram"]["state"], channels["telegram"]["paused"]) == ("error", True)
+        assert channels["telegram"]["last_error"]["reason"] == "unauthorized"
+        wait_until(lambda: len(providers.twilio.accepted) == 1)  # WhatsApp tells of it
+        assert "CHANNEL_UNAUTHORIZED" in providers.twilio.accepted[0].text
+        wait_until(lambda: daemon.metric("alertbus_channel_up", channel="telegram") == 0)
+
+
+@pytest.mark.usefixtures("_short_wait")
+def test_test_that_hangs_says_what_it_waits_for(daemon: ServiceThread, providers: ProviderServer) -> None:
+    stuck = hang()
+    providers.twilio.script(stuck)
+    result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+    assert (result["accepted"], result["seconds"]) == (False, None)
+    assert result["waiting_for"] == "the next attempt, after an attempt that is still open"
+    stuck.release()
+
+
+@pytest.mark.usefixtures("_short_wait")
+def test_test_after_a_failure_says_what_it_waits_for(providers: ProviderServer, tmp_path: Path) -> None:
+    providers.twilio.always(error(503))
+    environ = provider_environ(providers) | {"ALERTBUS_DELIVERY_BACKOFF_BASE": "60"}
+    with running_service(environ, tmp_path) as daemon:
+        result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+    assert (result["accepted"], result["outcome"]) == (False, "unavailable")
+    assert result["waiting_for"] == "the next attempt, after unavailable"
+
+
+@pytest.mark.usefixtures("_short_wait")
+def test_test_of_a_paused_channel_says_what_it_waits_for(daemon: ServiceThread) -> None:
+    daemon.service._parts.desks["whatsapp"]._paused = True
+    result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+    assert (result["accepted"], result["outcome"]) == (False, None)
+    assert "paused" in result["waiting_for"]
+
+
+def test_test_of_a_disabled_channel_says_that_it_is_off(daemon: ServiceThread, providers: ProviderServer) -> None:
+    daemon.service._parts.desks["telegram"].enabled = False
+    result = results(daemon.post("/test", {"channel": "telegram"}))["telegram"]
+    assert (result["accepted"], result["state"], result["why"]) == (False, "suppressed", "disabled")
+    assert providers.accepted == []
+
+
+def test_test_in_dry_run_shows_what_would_be_sent(providers: ProviderServer, tmp_path: Path) -> None:
+    with running_service(provider_environ(providers), tmp_path, options=RunOptions(dry_run=True)) as daemon:
+        answer = daemon.post("/test", {"text": "Only a rehearsal"})
+        assert answer["dry_run"] is True
+        assert {result["why"] for result in answer["channels"]} == {"dry_run"}
+        wait_until(lambda: sum("Only a rehearsal" in text for text in daemon.said) == 2)
+    assert providers.telegram.requests == providers.twilio.requests == []
+
+
+def test_test_that_can_not_be_stored_says_that_it_waits_for_the_database(
+    daemon: ServiceThread, providers: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was told yet, which must not look like a success without channels."""
+    store = daemon.service._store
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "accept", _raising(StoreError("The disk is full.")))
+        answer = daemon.post("/test", {"channel": "whatsapp"})
+    result = results(answer)["whatsapp"]
+    assert (result["accepted"], result["waiting_for"]) == (False, "the database, which takes nothing at the moment")
+    providers.wait_for_accepted(1, provider="twilio", timeout=10)  # told when the database is back
+
+
+def test_test_while_the_daemon_stops_answers_soon(daemon: ServiceThread) -> None:
+    """A page that waits for a test must not hold up the end of the daemon."""
+    daemon.service._parts.desks["whatsapp"].hold(3600)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(daemon.post, "/test", {"channel": "whatsapp"})
+        wait_until(lambda: daemon.service._store.open_counts().get("whatsapp"))
+        daemon.service.ask_to_stop()
+        result = results(asked.result(30))["whatsapp"]
+    assert result["waiting_for"].startswith("its turn")
+
+
+def test_tests_at_once_beyond_the_bound_are_refused_and_health_still_answers(
+    daemon: ServiceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits in a thread that answers requests; they never take all of them."""
+    began = threading.Semaphore(0)
+    answer = threading.Event()
+
+    def wait(*_args: object) -> dict[str, Any]:
+        began.release()
+        assert answer.wait(30)
+        return {"channels": []}
+
+    monkeypatch.setattr("subscriber.trial.Trial.run", wait)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(daemon.post, "/test", {}) for _ in range(8)]
+        for _ in asked:
+            assert began.acquire(timeout=30)
+        refused = daemon.http.post(f"{PREFIX}/test", json={})
+        assert refused.status_code == 429
+        assert refused.json()["status"] == "error"
+        assert daemon.http.get("/healthz").status_code == 200
+        assert daemon.get("/status")["running"]
+        answer.set()
+        assert [each.result(30) for each in asked] == [{"channels": []}] * 8
+    answer.set()
+    assert daemon.post("/test", {}) == {"channels": []}
+
+
+def _raising(failure: Exception) -> Any:
+    def fail(*_args: object) -> None:
+        raise failure
+
+    return fail
