@@ -25,7 +25,7 @@ class Daemon:
         self.endpoint = endpoint
         self.store_id: str | None = None
         self.reachable = False
-        #: Its newest answer to a goodbye.
+        #: Its newest answer to the goodbye of the publisher's own stream.
         self.goodbye_ack: Ack | None = None
         self.asked: deque[Replay] = deque(maxlen=_MOST_RANGES)
 

@@ -87,6 +87,8 @@ class Outboxes:
 
     def store_seen(self, store_id: str) -> None:
         """Keep for a store, from now on, what it has not acknowledged: another one may be quicker."""
+        if store_id in self._stores:  # it is told with each heartbeat of each stream
+            return
         self._stores.add(store_id)
         for outbox in self:
             self._note_store(outbox, store_id)

@@ -258,6 +258,7 @@ class Sender:
             try:
                 named = alert if alert.source else alert.model_copy(update={"source": self._settings.source})
                 topic, body = topic_of(named), encode_alert(named)
+                altered = bool(named.altered)
                 if len(body) > BODY_LIMIT_BYTES:  # only of an alert that was changed or built without validation
                     raise AlertBusError(f"An alert of {len(body)} bytes is too large; the limit is {BODY_LIMIT_BYTES}.")
             except Exception as error:  # one alert that can't be packed must not hold back the others
@@ -266,7 +267,7 @@ class Sender:
                 with suppress(Exception):  # a handler of the trader's may raise
                     logger.exception("an alert could not be packed", extra={"kind": type(alert).__name__})
                 continue
-            self._counters.altered += bool(named.altered)
+            self._counters.altered += altered
             batch.append((published_us, topic, body))
             if receipt is not None:
                 receipts.append((len(batch) - 1, receipt))
@@ -356,7 +357,7 @@ class Sender:
         if outbox is None or daemon.store_id is None:
             return
         self._outboxes.acknowledge(outbox, daemon.store_id, ack.up_to, goodbye_heard=ack.goodbye)
-        if ack.goodbye:
+        if ack.goodbye and outbox is self._outboxes.own:
             daemon.goodbye_ack = ack
         waiting = self._receipts.get(ack.stream)
         while waiting and waiting[0][0] <= ack.up_to:

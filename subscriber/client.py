@@ -70,9 +70,12 @@ class DaemonClient:
 
 def _data(answer: bytes) -> Any:
     try:
-        return json.loads(answer)["data"]
+        data = json.loads(answer)["data"]
     except (ValueError, KeyError, TypeError):
-        raise DaemonError(_NO_DAEMON) from None
+        data = None
+    if data is None:
+        raise DaemonError(_NO_DAEMON)
+    return data
 
 
 def _error(answer: bytes, status: int) -> str:

@@ -24,6 +24,8 @@ _STATE_STYLES: Final = {
     "disabled": "dim",
     "dry_run": "yellow",
 }
+#: One below the other: beside each other they would leave no room for the rest in eighty columns.
+_WHEN_AND_ID: Final = "time (UTC) and id"
 
 
 class Printer:
@@ -109,8 +111,8 @@ class Printer:
             alert = entry["alert"]
             deliveries = "\n".join(_delivery(delivery) for delivery in entry["deliveries"]) or ", ".join(entry["marks"])
             words = (alert.get("severity"), alert.get("action") or alert.get("event_type"), alert.get("symbol"))
-            rows.append((_time(alert["occurred_at"]), alert["id"], " ".join(filter(None, words)), deliveries))
-        self._table(("time (UTC)", "id", "what", "deliveries"), rows, whole="id")
+            rows.append((f"{_time(alert['occurred_at'])}\n{alert['id']}", " ".join(filter(None, words)), deliveries))
+        self._table((_WHEN_AND_ID, "what", "deliveries"), rows)
 
     def trial(self, result: Fields) -> None:
         """Print what became of a test alert."""
@@ -130,11 +132,11 @@ class Printer:
             ],
         )
 
-    def _table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], whole: str | None = None) -> None:
-        """Print a table as wide as the terminal; the column `whole` is never folded, so that it can be copied."""
+    def _table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table as wide as the terminal; an id is never folded, so that it can be copied."""
         table = Table(box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column == whole)
+            table.add_column(column, overflow="fold", no_wrap=column == _WHEN_AND_ID)
         for row in rows:
             table.add_row(*map(_cell, columns, row))
         self._out.print(table, soft_wrap=False)
@@ -149,7 +151,7 @@ def _cell(column: str, text: str) -> Text:
 
 
 def _time(moment: str | None) -> str:
-    """Return a moment to the second: the day and the time fold into two lines where there is little room."""
+    """Return a moment to the second; its day and its time may stand in two lines."""
     if moment is None:
         return ""
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

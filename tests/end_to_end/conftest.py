@@ -19,13 +19,15 @@ def provider() -> Iterator[ProviderServer]:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, provider: ProviderServer) -> Rig:
+def rig(tmp_path: Path, provider: ProviderServer) -> Iterator[Rig]:
     """A machine with credentials of both built-in channels, whose providers are on loopback."""
     addresses = {f"ALERTBUS_{name}_URL": provider.url for name in ("TELEGRAM", "TWILIO", "META")}
-    return Rig(tmp_path, {**CREDENTIALS, **addresses})
+    with Rig(tmp_path, {**CREDENTIALS, **addresses}) as machine:
+        yield machine
 
 
 @pytest.fixture
-def bare_rig(tmp_path: Path) -> Rig:
+def bare_rig(tmp_path: Path) -> Iterator[Rig]:
     """A machine without credentials."""
-    return Rig(tmp_path, {})
+    with Rig(tmp_path, {}) as machine:
+        yield machine

@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from tests.support.ports import free_port
 from tests.support.provider_server import (
@@ -55,10 +55,21 @@ class Rig:
             **environ,
         }
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._daemons: list[Daemon] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what a test that failed left running."""
+        for daemon in self._daemons:
+            if daemon.process.poll() is None:
+                daemon.kill()
 
     def start(self, *options: str, command: Sequence[str] = ("-m", "subscriber")) -> Daemon:
         """Start a daemon and wait until it is ready."""
         daemon = Daemon(self, [sys.executable, *command, "run", "--interval", "0.05", *options])
+        self._daemons.append(daemon)
         daemon.wait_ready()
         return daemon
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.rig import CREDENTIALS, Rig
-from tests.support.provider_server import ProviderServer
+from tests.support.provider_server import META_PHONE_ID, META_RECIPIENT, META_TOKEN, ProviderServer
 from tests.support.tls_proxy import TlsProxy
 from tests.support.waiting import wait_until
 
@@ -70,8 +70,7 @@ def test_alert_from_a_trader_arrives_once_on_each_channel_and_is_measured(rig: R
 
 def test_alert_over_the_providers_real_addresses_goes_through_proxy_and_ca_bundle(tmp_path: Path) -> None:
     """https://api.telegram.org and https://api.twilio.com, as shipped, through HTTPS_PROXY and REQUESTS_CA_BUNDLE."""
-    with TlsProxy() as proxy:
-        rig = Rig(tmp_path, {**CREDENTIALS, **proxy.environment})
+    with TlsProxy() as proxy, Rig(tmp_path, {**CREDENTIALS, **proxy.environment}) as rig:
         checked = rig.run("subscriber", "check", "--online")
         assert checked.returncode == 0, checked.stderr
         with rig.daemon():
@@ -82,15 +81,12 @@ def test_alert_over_the_providers_real_addresses_goes_through_proxy_and_ca_bundl
 
 
 def test_alert_by_meta_arrives_on_whatsapp(tmp_path: Path) -> None:
-    from tests.support.provider_server import META_PHONE_ID, META_RECIPIENT, META_TOKEN  # noqa: PLC0415
-
-    with TlsProxy() as proxy:
-        credentials = {
-            "WHATSAPP_CLOUD_TOKEN": META_TOKEN,
-            "WHATSAPP_PHONE_NUMBER_ID": META_PHONE_ID,
-            "WHATSAPP_TO": META_RECIPIENT,
-        }
-        rig = Rig(tmp_path, {**credentials, **proxy.environment})
+    credentials = {
+        "WHATSAPP_CLOUD_TOKEN": META_TOKEN,
+        "WHATSAPP_PHONE_NUMBER_ID": META_PHONE_ID,
+        "WHATSAPP_TO": META_RECIPIENT,
+    }
+    with TlsProxy() as proxy, Rig(tmp_path, {**credentials, **proxy.environment}) as rig:
         with rig.daemon():
             assert rig.publish("Margin call", "--severity", "CRITICAL", "--wait", "20").returncode == 0
             proxy.server.wait_for_accepted(1, timeout=20.0)

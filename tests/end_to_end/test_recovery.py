@@ -143,8 +143,7 @@ def test_disk_of_the_database_that_is_full_delays_alerts_and_loses_none(
 ) -> None:
     addresses = {f"ALERTBUS_{name}_URL": provider.url for name in ("TELEGRAM", "TWILIO", "META")}
     database = {"ALERTBUS_DATABASE_URL": f"sqlite:///{small_disk / 'alertbus.db'}"}
-    rig = Rig(tmp_path, {**CREDENTIALS, **addresses, **database})
-    with rig.daemon() as daemon:
+    with Rig(tmp_path, {**CREDENTIALS, **addresses, **database}) as rig, rig.daemon() as daemon:
         filler = small_disk / "filler"
         with filler.open("wb", buffering=0) as file:
             try:

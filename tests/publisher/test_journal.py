@@ -156,6 +156,7 @@ try:
     Journal.create(Path(sys.argv[1]), "trader", sync="normal")
 except JournalError as error:
     print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 """
 
 

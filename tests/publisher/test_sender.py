@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import zmq
 
 from bus.alerts import Alert, RiskEvent, Severity
 from bus.wire import Ack, Replay, Replayed, encode_control
@@ -254,6 +255,24 @@ def test_ack_before_the_welcome_is_not_believed(daemon: ScriptedDaemon, make_pub
 
     daemon.welcomes = daemon.acknowledges = True
     wait_until(lambda: publisher.stats().acknowledged == 2)
+
+
+def test_ack_of_an_adopted_goodbye_takes_nothing_back(
+    settings: PublisherSettings, make_publisher: MakePublisher
+) -> None:
+    """A dead publisher's goodbye is answered again and again; only the own one says that the end was heard."""
+    dead = make_publisher(source="dead")
+    dead.publish(alert())
+    dead.close(timeout=0.0)
+    sender = module.Sender(settings, Handover(1_000), HandClock())
+    daemon = Daemon(cast("zmq.Socket[bytes]", None), "tcp://127.0.0.1:1")
+    daemon.store_id = "store-a"
+    sender._outboxes.open()
+    own, adopted = sender._outboxes
+    sender._acknowledged(daemon, Ack(stream=own.stream, up_to=0, goodbye=True))
+    sender._acknowledged(daemon, Ack(stream=adopted.stream, up_to=0, goodbye=True))
+    assert sender._has_everything(daemon)
+    sender._outboxes.close()
 
 
 def test_publish_what_cannot_be_packed_holds_back_nobody(

@@ -12,7 +12,6 @@ from subscriber.errors import StoreError
 from tests.support.alerts import OTHER_STREAM, STREAM
 from tests.support.clock import FakeClock
 from tests.support.running_intake import FaultyStore, Intake, on_sqlite, running_intake
-from tests.support.scripted_publisher import ScriptedPublisher
 from tests.support.waiting import wait_until
 
 pytestmark = on_sqlite
@@ -33,17 +32,6 @@ def intake(store: FaultyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 
 def errors(intake: Intake) -> float:
     return intake.metric("store_errors_total")
-
-
-def replay_all(publisher: ScriptedPublisher, clock: FakeClock, up_to: int) -> None:
-    """Beat like a publisher, and answer, until everything is acknowledged."""
-
-    def acknowledged() -> bool:
-        clock.advance(1.1)
-        publisher.meet()
-        return publisher.answer() == 0 and publisher.acknowledged >= up_to
-
-    wait_until(acknowledged)
 
 
 def test_commit_is_over_before_the_acknowledgement(intake: Intake, store: FaultyStore) -> None:
@@ -143,7 +131,7 @@ def test_position_that_can_not_be_read_loses_nothing(
         wait_until(lambda: store.calls["position"] >= 2)
         assert publisher.listen().heard == []
         store.failing.clear()
-        replay_all(publisher, clock, 3)
+        publisher.beat_until_acknowledged(3, clock)
         assert intake.numbers() == [1, 2, 3]
 
 
@@ -165,8 +153,8 @@ def test_position_ahead_of_the_store_is_read_again(intake: Intake, store: Faulty
         publisher.wait_for_ack(2)
         store.failing.clear()
         publisher.publish(5)
-        replay_all(publisher, clock, 5)
-        replay_all(other, clock, 1)
+        publisher.beat_until_acknowledged(5, clock)
+        other.beat_until_acknowledged(1, clock)
         assert (intake.numbers(), intake.numbers(OTHER_STREAM)) == ([1, 2, 3, 4, 5], [1])
 
 
@@ -184,7 +172,7 @@ def test_bug_in_accept_acknowledges_nothing_and_recovers_by_replay(
         publisher.meet()
         assert publisher.acknowledged == 0
         store.failing.clear()
-        replay_all(publisher, clock, 2)
+        publisher.beat_until_acknowledged(2, clock)
         assert intake.numbers() == [1, 2]
     (line,) = [record for record in caplog.records if record.exc_info]
     assert "a batch from the bus was dropped" in line.message
@@ -202,7 +190,7 @@ def test_bug_that_one_alert_meets_costs_only_that_one(
         intake.wait_for_numbers(3)
         publisher.meet()
         assert publisher.acknowledged == 0
-        replay_all(publisher, clock, 3)
+        publisher.beat_until_acknowledged(3, clock)
         assert intake.numbers() == [1, 2, 3]
     (line,) = [record for record in caplog.records if record.exc_info]
     assert "an alert was skipped" in line.message

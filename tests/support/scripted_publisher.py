@@ -29,7 +29,7 @@ from bus.wire import (
     encode_frames,
 )
 from tests.support.alerts import STREAM, risk_event
-from tests.support.clock import START_US
+from tests.support.clock import START_US, FakeClock
 from tests.support.waiting import wait_until
 
 _REPLAYED: Final = encode_control(Replayed())
@@ -200,6 +200,16 @@ class ScriptedPublisher:
     def answer_until_acknowledged(self, up_to: int) -> None:
         """Answer whatever is asked for until everything up to a number is acknowledged."""
         wait_until(lambda: self.answer() == 0 and self.acknowledged >= up_to)
+
+    def beat_until_acknowledged(self, up_to: int, clock: FakeClock) -> None:
+        """Beat each second and answer, as a publisher does, until everything up to a number is acknowledged."""
+
+        def acknowledged() -> bool:
+            clock.advance(1.1)
+            self.meet()
+            return self.answer() == 0 and self.acknowledged >= up_to
+
+        wait_until(acknowledged)
 
     def _held(self, numbers: Iterable[int]) -> list[int]:
         return [number for number in numbers if number in self.alerts and number >= self.first_held]

@@ -1,0 +1,121 @@
+"""How a daemon's parts are wired: plans, rings, gauges, and what each worker is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bus.alerts import Severity
+from bus.errors import ConfigurationError
+from subscriber.assembly import Assembly
+from subscriber.policy.routing import RouteTable, default_routes
+from subscriber.settings import SubscriberSettings, channel_configs
+from subscriber.store import Store
+from tests.support.alerts import agent_action, incoming, risk_event
+from tests.support.clock import FakeClock
+from tests.support.provider_server import ProviderServer
+from tests.support.running_service import daemon_environ, provider_environ
+
+pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+CONFIG = """
+[channels.desk]
+url = "json://127.0.0.1:9/"
+pace = "20/s"
+concurrency = 3
+"""
+
+
+def assemble(environ: dict[str, str], tmp_path: Path, store: Store, clock: FakeClock) -> Assembly:
+    settings = SubscriberSettings.from_environment(daemon_environ(environ, tmp_path), env_file=None)
+    configs = channel_configs(settings)
+    names = [config.name for config in configs]
+    return Assembly(
+        settings,
+        configs,
+        RouteTable(default_routes(names), names),
+        store,
+        clock=clock,
+        rng=Random(1),
+        dry_run=False,
+        interval_seconds=0.5,
+        show_rehearsal=lambda *_shown: None,
+    )
+
+
+@pytest.fixture
+def assembly(tmp_path: Path, store: Store, clock: FakeClock) -> Iterator[Assembly]:
+    """Telegram, WhatsApp and a desk of three threads; nothing of it is started."""
+    config = tmp_path / "desk.toml"
+    config.write_text(CONFIG)
+    with ProviderServer() as server:
+        environ = provider_environ(server) | {"ALERTBUS_CONFIG": str(config), "ALERTBUS_DELIVERY_MAX_AGE": "3600"}
+        made = assemble(environ, tmp_path, store, clock)
+        yield made
+        made.close()
+
+
+def test_assembly_makes_a_worker_for_each_thread_of_a_channel(assembly: Assembly) -> None:
+    """Each has a name of its own, under which a restarted daemon finds its leases."""
+    channels = [worker.name.split("/")[-2] for worker in assembly.workers]
+    assert sorted(channels) == ["desk", "desk", "desk", "telegram", "whatsapp"]
+    assert len({worker.name for worker in assembly.workers}) == 5
+
+
+def test_assembly_tells_every_worker_the_settings(assembly: Assembly) -> None:
+    settings = assembly.workers[0]._settings
+    assert (settings.interval_seconds, settings.lease_seconds, settings.dry_run) == (0.5, 60.0, False)
+    assert settings.policy.max_age_seconds == {Severity.INFO: 3600, Severity.WARNING: 3600, Severity.CRITICAL: None}
+
+
+def test_assembly_plans_by_the_routes_for_enabled_channels(assembly: Assembly, clock: FakeClock) -> None:
+    planned = assembly.plan(risk_event())
+    assert [(each.channel, each.state.value, each.due_at_us) for each in planned] == [
+        ("whatsapp", "pending", clock.now_us()),
+        ("telegram", "pending", clock.now_us()),
+    ]
+    assert [each.channel for each in assembly.plan(agent_action())] == ["telegram"]
+    assembly.desks["telegram"].enabled = False
+    assert assembly.enabled() == {"whatsapp", "desk"}
+    assert [each.state.value for each in assembly.plan(agent_action())] == ["suppressed"]
+
+
+def test_assembly_wakes_the_named_channels_alone(assembly: Assembly) -> None:
+    assembly.wake(["telegram", "nobody"])
+    assert {name: desk.wake.rings for name, desk in assembly.desks.items()} == {"whatsapp": 0, "telegram": 1, "desk": 0}
+
+
+def test_assembly_measures_what_waits(assembly: Assembly, store: Store, clock: FakeClock) -> None:
+    """The oldest is the one published first, whatever its priority; nothing waits is 0."""
+
+    def gauges(channel: str) -> tuple[float | None, float | None]:
+        registry = assembly.metrics.registry
+        return tuple(  # type: ignore[return-value]
+            registry.get_sample_value(f"alertbus_queue_{name}", {"channel": channel})
+            for name in ("deliveries", "oldest_timestamp_seconds")
+        )
+
+    first_us = clock.now_us()
+    store.accept([incoming(risk_event(severity="WARNING"), 1, "telegram", published_us=first_us)])
+    clock.advance(5)
+    store.accept([incoming(risk_event(), 2, "telegram", "forgotten", published_us=clock.now_us())])
+    assembly.measure()
+    assert gauges("telegram") == (2, first_us / 1e6)
+    assert gauges("forgotten") == (1, clock.now_us() / 1e6)
+    assert gauges("whatsapp") == (0, 0)
+    for waiting in store.fetch_pending_notifications():
+        store.mark_notification_sent(waiting["id"], "sent")
+    assembly.measure()
+    assert gauges("telegram") == gauges("forgotten") == (0, 0)
+
+
+def test_assembly_with_an_unusable_channel_is_refused(tmp_path: Path, store: Store, clock: FakeClock) -> None:
+    config = tmp_path / "bad.toml"
+    config.write_text('[channels.desk]\nurl = "nosuchservice://canary-4711/"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        assemble({"ALERTBUS_CONFIG": str(config)}, tmp_path, store, clock)
+    assert "desk" in str(caught.value)
+    assert "canary" not in str(caught.value)
