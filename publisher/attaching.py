@@ -28,6 +28,9 @@ AGENT_ACTION_FIELDS: Final = (
     "agent_name", "symbol", "action", "quantity", "price", "reward", "rationale", "confidence", "state",
 )  # fmt: skip
 
+#: What an alert carries beyond those; a call that gives them by name means these.
+_OURS_TOO: Final = ("pnl", "position")
+
 #: Words that other programs use for our three severities. What is not known is told as a WARNING: better seen once
 #: too often than not at all.
 _OTHER_SEVERITIES: Final = {
@@ -106,7 +109,7 @@ def _fields(names: Sequence[str], arguments: Sequence[Any], named: dict[str, Any
     if len(arguments) > len(names):
         unknown["arguments"] = list(arguments[len(names) :])
     for name, value in named.items():
-        (fields if name in names else unknown)[name] = value
+        (fields if name in names or name in _OURS_TOO else unknown)[name] = value
     if unknown:
         fields["extra"] = unknown
     return fields

@@ -9,7 +9,7 @@ import zmq
 
 from bus.errors import WireError
 from bus.wire import Ack, Control, Header, Replay, Replayed, Welcome, decode_control, encode_control, encode_frames
-from publisher.journal import Entry
+from publisher.outbox import Entry
 
 _REPLAYED: Final = encode_control(Replayed())
 #: Ranges that a daemon may have asked for and not yet got; it repeats what it still misses.

@@ -15,18 +15,18 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from bus.alerts import NAME_LIMIT
 from bus.conversion import text_of
 from publisher.errors import JournalDamaged, JournalError
+from publisher.journal_folder import SUFFIX, told
 from publisher.locks import FileLock
+from publisher.outbox import Entry
 
 logger = logging.getLogger(__name__)
 
-SUFFIX: Final = ".journal"
 _STREAM_BYTES: Final = 16
 _FORMAT: Final = 1
 #: Rows of one INSERT statement, largest first. One statement gives the GIL up once instead of once per row, which a
@@ -34,68 +34,12 @@ _FORMAT: Final = 1
 _INSERT_SIZES: Final = tuple(2**power for power in range(10, -1, -1))
 #: A file that is too large is cut to this share of its limit, so that it is not cut again at once.
 _KEPT_SHARE: Final = 0.9
-#: What SQLite says of a file that no waiting and no room on the disk will make readable.
-#: SQLITE_ERROR is a table that is missing.
-_DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 _SCHEMA: Final = """
 CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY, published_us INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE acknowledged (store_id TEXT PRIMARY KEY, up_to INTEGER NOT NULL, seen_us INTEGER NOT NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One alert as the outbox keeps it."""
-
-    sequence: int
-    published_us: int
-    topic: str
-    body: bytes
-
-
-class Outbox(Protocol):
-    """A stream and what of it is still held: on disk (`Journal`) or in memory (`VolatileOutbox`)."""
-
-    stream: bytes
-    source: str
-    own: bool
-    last: int
-    goodbye: str | None
-    goodbye_heard: bool
-
-    def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
-        """Keep (published_us, topic, body) under the next numbers; return the first of them."""
-        ...
-
-    def read(self, first: int, last: int, limit: int) -> list[Entry]:
-        """Return what is held of a range, oldest first."""
-        ...
-
-    def acknowledge(self, store_id: str, up_to: int, now_us: int) -> None:
-        """Note how far a store has it, and forget what every known store has."""
-        ...
-
-    def first_held(self) -> int:
-        """Return the lowest number held; `last` + 1 when none is."""
-        ...
-
-    def first_unacknowledged(self, store_id: str | None) -> int:
-        """Return the lowest number that this store has not acknowledged; for a new store, that a known one has not."""
-        ...
-
-    def held(self) -> int:
-        """Return how many alerts are held."""
-        ...
-
-    def say_goodbye(self, reason: str) -> None:
-        """Note that the stream ended on purpose, so that an adopter repeats it."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it; what is settled everywhere is removed, the rest stays for an adopter."""
-        ...
 
 
 class Journal:
@@ -113,7 +57,7 @@ class Journal:
         self._lock = lock
         self.own = own
         self.goodbye_heard = False
-        with _told(path):
+        with told(path):
             meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
             acknowledged = connection.execute("SELECT store_id, up_to FROM acknowledged").fetchall()
             # Two searches in the index: one SELECT of both, or a count, would read the whole file.
@@ -146,7 +90,7 @@ class Journal:
         """
         stream = secrets.token_bytes(_STREAM_BYTES)
         path = folder / f"{stream.hex()}{SUFFIX}"
-        with _told(path):
+        with told(path):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = FileLock.acquire(path.with_suffix(".lock"))
             if lock is None:
@@ -173,13 +117,13 @@ class Journal:
             JournalError: The file can't be read now, or only by a newer version; it stays where it is.
             JournalDamaged: It will never be readable; `set_aside` moves it out of the way.
         """
-        with _told(path):
+        with told(path):
             lock = FileLock.acquire(path.with_suffix(".lock"))
         if lock is None:
             return None
         connection = None
         try:
-            with _told(path):
+            with told(path):
                 if not path.exists():  # its last owner settled and removed it between our listing and our lock
                     lock.release(remove=True)
                     return None
@@ -226,7 +170,7 @@ class Journal:
         Raises:
             JournalError: The file can't be read.
         """
-        with _told(self._path):
+        with told(self._path):
             rows = self._connection.execute(
                 "SELECT sequence, published_us, topic, body FROM outbox WHERE sequence BETWEEN ? AND ? "
                 "ORDER BY sequence LIMIT ?",
@@ -265,7 +209,7 @@ class Journal:
         Raises:
             JournalError: The file can't be written.
         """
-        with _told(self._path):
+        with told(self._path):
             (pages, page_bytes, free) = self._connection.execute(
                 "SELECT page_count, page_size, freelist_count FROM pragma_page_count, pragma_page_size, "
                 "pragma_freelist_count"
@@ -322,7 +266,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _told(self._path):
+        with told(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -331,47 +275,6 @@ class Journal:
                 with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def left_behind(folder: Path) -> list[Path]:
-    """Return the journals in a folder, whoever holds them, oldest first.
-
-    Raises:
-        JournalError: The folder can't be read.
-    """
-    found: list[tuple[int, Path]] = []
-    with _told(folder):
-        if folder.is_dir():
-            for path in folder.glob(f"*{SUFFIX}"):
-                with suppress(FileNotFoundError):  # its owner has just settled it
-                    found.append((path.stat().st_mtime_ns, path))
-    return [path for _, path in sorted(found)]
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a journal that can't be read, so that nobody trips over it again and nothing in it is destroyed.
-
-    Raises:
-        JournalError: It can't be renamed.
-    """
-    aside = path.with_suffix(".corrupt")
-    with _told(path):
-        path.rename(aside)
-        for suffix in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    path.with_suffix(".lock").unlink(missing_ok=True)
-    return aside
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system say into a JournalError that names the file."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
-        raise (JournalDamaged if code in _DAMAGED_CODES else JournalError)(f"{path}: {error}") from error
 
 
 def _connect(path: Path, sync: str) -> sqlite3.Connection:

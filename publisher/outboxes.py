@@ -17,7 +17,9 @@ from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
 from publisher.errors import JournalDamaged, JournalError
 from publisher.handover import Counters
-from publisher.journal import Journal, Outbox, left_behind, set_aside
+from publisher.journal import Journal
+from publisher.journal_folder import left_behind, set_aside
+from publisher.outbox import Outbox
 from publisher.volatile import VolatileOutbox
 
 logger = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ from publisher.beats import Beats
 from publisher.daemons import Daemon
 from publisher.errors import JournalError
 from publisher.handover import Flush, Handover, Item, Receipt
-from publisher.journal import Outbox
+from publisher.outbox import Outbox
 from publisher.outboxes import Outboxes
 from publisher.settings import PublisherSettings
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from publisher.journal import Entry
+from publisher.outbox import Entry
 
 #: Alerts that are held; beyond it the oldest goes, and the daemon finds and records it as lost.
 LIMIT: Final = 200_000

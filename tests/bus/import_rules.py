@@ -74,7 +74,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("subscriber/channels/provider_http", "subscriber/channels/requests_seam"),  # its values, never its I/O
     "rich": ("subscriber/__main__", "subscriber/console"),
     "sqlalchemy": ("subscriber/store/*",),
-    "sqlite3": ("publisher/journal",),
+    "sqlite3": ("publisher/journal", "publisher/journal_folder"),
     "starlette.exceptions": ("subscriber/monitoring/*",),
     "typer": ("subscriber/__main__",),
     "urllib3": ("subscriber/channels/*",),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from bus.alerts import Alert, RiskEvent, Severity
-from publisher.journal import Journal, left_behind
+from publisher.journal import Journal
+from publisher.journal_folder import left_behind
 
 ROOT: Final = Path(__file__).parents[2]
 

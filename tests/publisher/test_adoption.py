@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from publisher.errors import JournalDamaged, JournalError
-from publisher.journal import Journal, left_behind, set_aside
+from publisher.journal import Journal
+from publisher.journal_folder import left_behind, set_aside
 from tests.publisher.builders import python, rows
 
 

@@ -114,6 +114,22 @@ def test_more_arguments_than_today_are_kept_in_extra(publisher: RecordingPublish
     ]
 
 
+def test_profit_and_position_by_name_are_the_alerts_own(publisher: RecordingPublisher) -> None:
+    """A database manager that grew them needs no second call."""
+
+    class Later:
+        def log_risk_event(self, *arguments: Any, **named: Any) -> None: ...
+
+        def log_agent_action(self, *arguments: Any, **named: Any) -> None: ...
+
+    later = Later()
+    publisher.attach(later)
+    later.log_agent_action("ppo", "TNA", "SELL", 1, 2, pnl=-12.5, position=0)
+    (action,) = publisher.alerts
+    assert isinstance(action, AgentAction)
+    assert (action.pnl, action.position, action.extra) == (-12.5, 0, {})
+
+
 def test_attach_twice_publishes_once(database: DatabaseManager, publisher: RecordingPublisher) -> None:
     """A reloaded configuration may attach again."""
     assert publisher.attach(database) == 2

@@ -15,7 +15,7 @@ from bus.alerts import Action, AgentAction, RiskEvent, Severity
 from bus.errors import AlertBusError
 from publisher import Publisher, PublisherSettings, sender
 from publisher.__main__ import EXIT_DONE, EXIT_FAILED, EXIT_NOT_STORED, EXIT_USAGE, SOURCE, main, run
-from publisher.journal import left_behind
+from publisher.journal_folder import left_behind
 from tests.publisher.builders import ROOT, alert, numbers, python
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon

@@ -24,7 +24,7 @@ from bus.wire import (
     encode_control,
 )
 from publisher.daemons import Daemon
-from publisher.journal import Entry
+from publisher.outbox import Entry
 from tests.publisher.builders import alert
 from tests.support.waiting import wait_until
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from publisher.errors import JournalError
-from publisher.journal import Journal, Outbox
+from publisher.journal import Journal
 from publisher.locks import FileLock
+from publisher.outbox import Outbox
 from publisher.volatile import VolatileOutbox
 from tests.publisher.builders import python, rows
 

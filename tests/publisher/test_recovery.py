@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bus.alerts import RiskEvent, Severity
 from publisher import Publisher
-from publisher.journal import left_behind
+from publisher.journal_folder import left_behind
 from tests.publisher.builders import alert, numbers, python
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon

@@ -16,7 +16,7 @@ from publisher import Publisher, PublisherSettings
 from publisher import sender as module
 from publisher.daemons import Daemon
 from publisher.handover import Handover
-from publisher.journal import Entry
+from publisher.outbox import Entry
 from tests.publisher.builders import HandClock, alert, numbers
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon, StreamRecord

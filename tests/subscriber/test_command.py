@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from bus.clock import SystemClock
-from subscriber.deliveries import PlannedDelivery
+from subscriber.deliveries import Done, PlannedDelivery
 from subscriber.store import Store
-from tests.support.alerts import agent_action, incoming, risk_event
+from tests.support.alerts import agent_action, incoming, risk_event, system_event
 from tests.support.commands import command
 from tests.support.provider_faults import error
 from tests.support.provider_server import ProviderServer
 from tests.support.running_service import ServiceThread, daemon_environ, provider_environ, running_service
 from tests.support.waiting import wait_until
+from tests.support.worker_bench import ACCEPTED
 
 
 @pytest.fixture
@@ -36,10 +37,16 @@ def daemon(providers: ProviderServer, tmp_path: Path) -> Iterator[ServiceThread]
 
 
 def ended_daemon(providers: ProviderServer, tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a daemon that has told one test alert and does not run any more."""
-    with running_service(provider_environ(providers), tmp_path) as running:
-        running.post("/test", {})
-    return running.environ
+    """Return the environment of a daemon that has told one alert on both channels and does not run any more."""
+    environ = daemon_environ(provider_environ(providers), tmp_path)
+    now = SystemClock().now_us()
+    planned = (PlannedDelivery("telegram", now), PlannedDelivery("whatsapp", now))
+    with Store(environ["ALERTBUS_DATABASE_URL"]) as store:
+        store.accept([incoming(system_event(), stream=None, sequence=None, published_us=now, planned=planned)])
+        for channel in ("telegram", "whatsapp"):
+            claimed = store.claim(channel, "worker", 60.0, 1)
+            store.close_attempt(store.open_attempt(claimed), claimed, ACCEPTED, Done(), 0.1)
+    return environ
 
 
 def add_waiting(url: str, channel: str) -> None:

@@ -1,0 +1,60 @@
+"""The folder of journals: what lies there, and what becomes of a file that can't be read."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from publisher.errors import JournalDamaged, JournalError
+
+logger = logging.getLogger(__name__)
+
+SUFFIX: Final = ".journal"
+#: What SQLite says of a file that no waiting and no room on the disk will make readable.
+#: SQLITE_ERROR is a table that is missing.
+_DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return the journals in a folder, whoever holds them, oldest first.
+
+    Raises:
+        JournalError: The folder can't be read.
+    """
+    found: list[tuple[int, Path]] = []
+    with told(folder):
+        if folder.is_dir():
+            for path in folder.glob(f"*{SUFFIX}"):
+                with suppress(FileNotFoundError):  # its owner has just settled it
+                    found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a journal that can't be read, so that nobody trips over it again and nothing in it is destroyed.
+
+    Raises:
+        JournalError: It can't be renamed.
+    """
+    aside = path.with_suffix(".corrupt")
+    with told(path):
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    return aside
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into a JournalError that names the file."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
+        raise (JournalDamaged if code in _DAMAGED_CODES else JournalError)(f"{path}: {error}") from error
