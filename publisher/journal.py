@@ -11,7 +11,7 @@ acknowledged is never given out again. Used by the sender's thread alone.
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -88,7 +88,7 @@ class Journal:
         Raises:
             JournalError: The folder or the file can't be made.
         """
-        stream = secrets.token_bytes(_STREAM_BYTES)
+        stream = os.urandom(_STREAM_BYTES)
         path = folder / f"{stream.hex()}{SUFFIX}"
         with told(path):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

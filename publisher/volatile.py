@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
@@ -19,7 +19,7 @@ class VolatileOutbox:
 
     def __init__(self, source: str, limit: int = LIMIT) -> None:
         """Begin a new stream."""
-        self.stream = secrets.token_bytes(16)
+        self.stream = os.urandom(16)
         self.source = source
         self.own = True
         self.last = 0
