@@ -5,7 +5,6 @@ Exit codes: 0 done, 2 the configuration has to be changed, 1 anything else.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Generator, Iterable
@@ -105,12 +104,6 @@ def _store(settings: SubscriberSettings) -> Store:
     return store
 
 
-def _interval(seconds: float) -> float:
-    if math.isnan(seconds):
-        raise typer.BadParameter("must be a number of seconds")
-    return seconds
-
-
 def _channel_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(_CHANNEL_NAME, name):
         raise typer.BadParameter("must be a channel's name: lower-case letters, digits, - and _")
@@ -123,13 +116,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but send, and show what would be sent.")] = False,
     interval: Annotated[
         float,
-        typer.Option(
-            min=0.01,
-            max=60.0,
-            metavar="SECONDS",
-            callback=_interval,
-            help="How often the queue is looked at when idle.",
-        ),
+        typer.Option(min=0.01, max=60.0, metavar="SECONDS", help="How often the queue is looked at when idle."),
     ] = 1.0,
     require_channels: Annotated[
         bool, typer.Option("--require-channels", help="Refuse to start without a channel, as service units should.")

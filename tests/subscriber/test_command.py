@@ -251,3 +251,14 @@ def test_command_answered_by_another_version_says_so(tmp_path: Path, data: Any, 
         thread.join(10)
     assert ended.code in {1, 2}
     assert ended.err.startswith("alertbus-subscriber: ")
+
+
+def test_command_interrupted_ends_quietly_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while it waits for an answer."""
+
+    def interrupted(*_args: object, **_fields: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("subscriber.client.DaemonClient.post", interrupted)
+    ended = command(daemon_environ({}, tmp_path), tmp_path, "test", "all")
+    assert (ended.code, ended.out, ended.err) == (1, "", "")

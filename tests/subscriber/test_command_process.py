@@ -14,9 +14,9 @@ from bus.clock import SystemClock
 from subscriber.deliveries import PlannedDelivery
 from subscriber.store import Store
 from tests.support.alerts import incoming, risk_event
-from tests.support.provider_faults import hang
+from tests.support.provider_faults import error, hang, ok, reset_after_reading
 from tests.support.provider_server import ProviderServer
-from tests.support.running_service import daemon_environ, daemon_process, provider_environ, start_command
+from tests.support.running_service import PREFIX, daemon_environ, daemon_process, provider_environ, start_command
 from tests.support.waiting import wait_until
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a word")
@@ -117,6 +117,25 @@ def test_run_killed_is_found_dead_by_the_next_which_delivers(
     with daemon_process(waiting, tmp_path) as again:
         wait_until(lambda: again.states() == {"telegram": ["accepted"]}, 20)
         assert again.history()[0]["deliveries"][0]["possible_repeat"] is True
+
+
+@needs_signals
+def test_run_at_debug_lets_no_secret_out(providers: ProviderServer, tmp_path: Path) -> None:
+    """Neither when all goes well nor when a provider refuses: not on the console, in an answer, or in the database."""
+    environ = provider_environ(providers) | {"ALERTBUS_LOG_LEVEL": "DEBUG", "ALERTBUS_API_TOKEN": "canary-of-the-api"}
+    providers.twilio.script(reset_after_reading(), ok(), error(401, code=20003))
+    with daemon_process(environ, tmp_path) as daemon:
+        daemon.post("/test", {})
+        daemon.post("/test", {"channel": "whatsapp"})
+        paths = ("/metrics", "/readyz", *(f"{PREFIX}{path}" for path in ("/status", "/history", "/nowhere")))
+        answers = [daemon.http.get(path).text for path in paths]
+        daemon.terminate()
+        assert daemon.wait() == 0
+    written = "\n".join([*daemon.out, *daemon.err, *answers])
+    written += "".join(path.read_bytes().decode("latin-1") for path in tmp_path.glob("alertbus.db*"))
+    secrets = {value for name, value in environ.items() if not name.endswith(("_URL", "_LEVEL"))}
+    secrets |= {secret.partition(":")[2] or secret for secret in secrets}
+    assert [secret for secret in secrets if secret in written] == []
 
 
 def test_run_twice_is_refused_with_the_settings_name_and_2(tmp_path: Path) -> None:

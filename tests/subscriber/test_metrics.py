@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from prometheus_client import Metric
@@ -222,6 +223,15 @@ def test_metrics_of_two_daemons_in_one_process_are_apart() -> None:
     first, second = Metrics(), Metrics()
     first.duplicate()
     assert second.registry.get_sample_value("alertbus_alerts_duplicate_total") == 0
+
+
+def test_build_info_in_a_tree_that_was_never_installed_says_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("subscriber.monitoring.metrics.version", missing)
+    (sample,) = classic(Metrics())["alertbus_build_info"].samples
+    assert sample.labels["version"] == "unknown"
 
 
 def test_promtool_finds_nothing_to_lint(metrics: Metrics) -> None:
