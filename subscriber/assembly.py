@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import Final
 
-from bus.alerts import Alert, Severity
+from bus.alerts import Alert, Severity, SystemEvent
 from bus.clock import Clock
 from bus.errors import AlertBusError
 from subscriber.channels.building import build_channel
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Without a turn of the ingest thread for so long, the daemon is not ready.
 _STUCK_SECONDS: Final = 5.0
+#: For so long after a failure of the database the daemon is not ready: longer than a writer waits for a lock.
+_STORE_TROUBLE_SECONDS: Final = 10.0
 
 
 class Assembly:
@@ -60,6 +63,8 @@ class Assembly:
         self.metrics = Metrics()
         self.metrics.dry_run(on=dry_run)
         self._routes = routes
+        self._store_errors_then = 0
+        self._store_failed_at = float("-inf")
         self.desks = {config.name: self._desk(config) for config in configs}
         self._waiting = set(self.desks)
         self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
@@ -92,7 +97,7 @@ class Assembly:
                 clock=clock,
                 rng=rng,
                 settings=worker_settings,
-                announce=self.announcer.announce,
+                announce=partial(self.tell_elsewhere, desk.name),
                 show_rehearsal=show_rehearsal,
             )
             for desk in self.desks.values()
@@ -120,6 +125,7 @@ class Assembly:
         Raises:
             StoreError: The database can't be used at the moment.
         """
+        self._store_failed_lately()
         counts = self.store.open_counts()
         self._waiting |= counts.keys()  # what waits for a channel that is in no setting any more must be seen, too
         for name in self._waiting:
@@ -136,9 +142,25 @@ class Assembly:
             self.store.setting("store_id")
         except AlertBusError as error:
             reasons.append(str(error))
+        if not reasons and self._store_failed_lately():
+            reasons.append("The database could not be used a moment ago.")
         if not self.enabled():
             reasons.append("No channel is enabled.")
         return reasons
+
+    def tell_elsewhere(self, channel: str, event: SystemEvent) -> None:
+        """Tell people what is wrong with a channel by the others; by itself only where there is no other."""
+        planned = self.plan(event)
+        others = tuple(delivery for delivery in planned if delivery.channel != channel)
+        self.announcer.announce(event, others or planned)
+
+    def _store_failed_lately(self) -> bool:
+        """Whether the database failed within the last seconds: between two failures it may look well."""
+        now = self.clock.monotonic()
+        if self.metrics.store_errors != self._store_errors_then:
+            self._store_errors_then = self.metrics.store_errors
+            self._store_failed_at = now
+        return now < self._store_failed_at + _STORE_TROUBLE_SECONDS
 
     def settle_other_channels(self) -> None:
         """Deal with what waits for channels that this daemon has not, before its workers start.

@@ -264,6 +264,7 @@ class DeliverySettings(SettingsGroup):
 def _is_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        return bool(url.hostname) and (url.port is None or url.port > 0)
+        # Without a host it is libpq's `?host=/folder`, the server's socket on this machine.
+        return bool(url.hostname or "host=" in url.query) and (url.port is None or url.port > 0)
     except ValueError:
         return False

@@ -57,6 +57,8 @@ class Metrics:
             ["channel", "severity"], buckets=END_TO_END_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self._sources: set[str] = set()
+        #: How often `store_error` was called, for the readiness; a race may lose one of several at a time.
+        self.store_errors = 0
 
     def _counters(self) -> None:
         self._attempts = self._counter("attempts", "Attempts to deliver, by how they ended.", "channel", "outcome")
@@ -168,6 +170,7 @@ class Metrics:
 
     def store_error(self) -> None:
         """Count a time that the database could not be used."""
+        self.store_errors += 1
         self._store_errors.inc()
 
     def lease_lost(self) -> None:

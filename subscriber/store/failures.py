@@ -19,7 +19,8 @@ _SETTING: Final = "ALERTBUS_DATABASE_URL"
 _SQLITE: Final = {
     "SQLITE_BUSY": "is locked by another program. Close whatever holds it open (a database browser, a backup, a "
     "second daemon); a running daemon tries again by itself.",
-    "SQLITE_LOCKED": "is locked by another program. Close whatever holds it open; a running daemon tries again by itself.",
+    "SQLITE_LOCKED": "is locked by another program. Close whatever holds it open; a running daemon tries again by "
+    "itself.",
     "SQLITE_NOTADB": f"is not an SQLite database, or its beginning is corrupt. Let {_SETTING} name another file, or "
     "restore a backup.",
     "SQLITE_CORRUPT": "is corrupt. Stop alertbus, keep a copy of the file, and restore a backup (or rescue what can be "
@@ -40,12 +41,14 @@ _POSTGRESQL_SETTINGS: Final = {
     'role "': "has no such user",
 }
 _POSTGRESQL_STATES: Final = {
-    "53100": "has no space left on its disk. Free some; nothing was acknowledged, and a running daemon tries again by itself.",
+    "53100": "has no space left on its disk. Free some; nothing was acknowledged, and a running daemon tries again by "
+    "itself.",
     "25006": "takes no writes (a standby, or read-only). Point " + _SETTING + " to the primary.",
     "42501": "does not allow this user to do what alertbus has to do. Let it own its database.",
     "40P01": "met a deadlock and undid this transaction; a running daemon tries again by itself.",
     "55P03": "kept this transaction waiting for a lock for too long; a running daemon tries again by itself.",
-    "25P03": "ended this transaction, because the daemon was paused in the middle; a running daemon tries again by itself.",
+    "25P03": "ended this transaction, because the daemon was paused in the middle; a running daemon tries again by "
+    "itself.",
 }
 
 

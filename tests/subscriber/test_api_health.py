@@ -107,10 +107,11 @@ def test_queue_gauges_follow_what_waits_also_for_forgotten_channels(daemon: Serv
 
 
 def test_daemon_whose_database_goes_away_says_so_and_recovers_by_itself(
-    providers: ProviderServer, postgresql: PostgresqlServer, tmp_path: Path
+    providers: ProviderServer, postgresql: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process stays, answers, and says what is wrong; when the server is back nobody has to do anything."""
-    url = postgresql.new_database().replace("@/", "@localhost/")  # the settings want a host; the socket's path wins
+    monkeypatch.setattr("subscriber.assembly._STORE_TROUBLE_SECONDS", 0.2)
+    url = postgresql.new_database()
     name = make_url(url).database
     before = len(providers.twilio.accepted)
     with running_service(provider_environ(providers) | {"ALERTBUS_DATABASE_URL": url}, tmp_path) as daemon:

@@ -11,10 +11,10 @@ import pytest
 from bus.alerts import Severity
 from bus.errors import ConfigurationError
 from subscriber.assembly import Assembly
-from subscriber.policy.routing import RouteTable, default_routes
+from subscriber.policy.routing import RouteTable, default_routes, plan_deliveries
 from subscriber.settings import SubscriberSettings, channel_configs
 from subscriber.store import Store
-from tests.support.alerts import agent_action, incoming, risk_event
+from tests.support.alerts import agent_action, incoming, risk_event, system_event
 from tests.support.clock import FakeClock
 from tests.support.provider_server import ProviderServer
 from tests.support.running_service import daemon_environ, provider_environ
@@ -119,3 +119,38 @@ def test_assembly_with_an_unusable_channel_is_refused(tmp_path: Path, store: Sto
         assemble({"ALERTBUS_CONFIG": str(config)}, tmp_path, store, clock)
     assert "desk" in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+def test_assembly_is_not_ready_for_a_while_after_the_database_failed(assembly: Assembly, clock: FakeClock) -> None:
+    """A locked database looks well between two failures, and alerts still wait."""
+    assert assembly.not_ready() == []
+    assembly.metrics.store_error()
+    assert assembly.not_ready() == ["The database could not be used a moment ago."]
+    clock.advance(4)
+    assert assembly.not_ready()
+    assembly.metrics.store_error()
+    assembly.measure()  # housekeeping looks every second, whether anybody asks or not
+    clock.advance(11)
+    assembly.ingest.last_turn = clock.monotonic()
+    assert assembly.not_ready() == []
+
+
+def test_assembly_tells_of_a_channel_by_the_others(assembly: Assembly, store: Store) -> None:
+    """A channel that may not send can't tell that itself."""
+    event = system_event(event_type="CHANNEL_UNAUTHORIZED")
+    assembly.tell_elsewhere("telegram", event)
+    story = store.story(event.id)
+    assert story is not None
+    assert [delivery["channel"] for delivery in story["deliveries"]] == ["whatsapp"]
+
+
+def test_assembly_tells_of_the_only_channel_by_itself(assembly: Assembly, store: Store) -> None:
+    """Then it is told when the channel works again; the log, the status and the metric say it before."""
+    assembly.plan = lambda alert: plan_deliveries(  # type: ignore[method-assign]
+        alert, ["telegram"], 0, enabled=["telegram"], dry_run=False
+    )
+    event = system_event(event_type="CHANNEL_UNAUTHORIZED")
+    assembly.tell_elsewhere("telegram", event)
+    story = store.story(event.id)
+    assert story is not None
+    assert [delivery["channel"] for delivery in story["deliveries"]] == ["telegram"]
