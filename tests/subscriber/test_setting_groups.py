@@ -56,6 +56,7 @@ def test_http_for_this_machine_needs_no_token(host: str) -> None:
         "sqlite:////var/lib/alertbus/a.db",
         "postgresql+psycopg://db/alerts",
         "postgresql+psycopg://ann:p%40ss@db:5433/alerts?sslmode=require",
+        "postgresql+psycopg://ann@/alerts?host=/run/postgresql",
     ],
 )
 def test_database_url_of_a_known_kind_is_taken(url: str) -> None:
