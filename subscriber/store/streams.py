@@ -11,6 +11,9 @@ from subscriber.store import schema
 from subscriber.store.numbering import Range, holes, insert_lost, lock_streams
 from subscriber.store.part import StorePart, storable
 
+#: The highest number that a column holds; only a forged stream gets there.
+_HIGHEST: Final = 2**63 - 1
+
 _stream: Final = schema.stream
 _mark: Final = schema.stream_mark
 _alert: Final = schema.alert
@@ -49,7 +52,7 @@ class Streams(StorePart):
         """
         with self.database.reading() as connection:
             up_to = connection.scalar(select(_stream.c.up_to).where(_stream.c.stream == stream))
-            ranges = _settled(connection, stream, (up_to or 0) + 1, None)
+            ranges = _settled(connection, stream, min((up_to or 0) + 1, _HIGHEST), None)
         if up_to is not None and ranges and ranges[0][0] == up_to + 1:
             up_to = ranges.pop(0)[1]
         return StreamPosition(up_to or 0, tuple(ranges), known=up_to is not None)

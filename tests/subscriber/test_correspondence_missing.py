@@ -265,3 +265,22 @@ def test_lost_range_is_not_acknowledged_before_it_is_recorded(intake: Intake, st
         publisher.meet()
         publisher.wait_for_ack(2)
     assert lost_in(store) == [(1, 1)]
+
+
+def test_lost_range_that_another_daemon_recorded_is_not_told_again(
+    intake: Intake, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two daemons find the same loss at the same moment: one of them tells."""
+    record_lost = store.record_lost
+
+    def recorded_twice(stream: bytes, first: int, last: int, reason: str) -> tuple[tuple[int, int], ...]:
+        record_lost(stream, first, last, reason)
+        return record_lost(stream, first, last, reason)
+
+    monkeypatch.setattr(store, "record_lost", recorded_twice)
+    with intake.publisher() as publisher:
+        publisher.first_held = 4
+        publisher.meet()
+        publisher.publish(4)
+        publisher.wait_for_ack(4)
+    assert (lost_in(store), intake.told("ALERTS_LOST"), intake.metric("alerts_lost_total")) == ([(1, 3)], [], 0)

@@ -22,7 +22,7 @@ from bus.wire import (
 from subscriber.store import Store
 from tests.support.alerts import OTHER_STREAM, STREAM
 from tests.support.clock import START_US, FakeClock
-from tests.support.running_intake import Intake, free_endpoints, lost_in, on_sqlite, running_intake
+from tests.support.running_intake import Intake, free_endpoints, on_sqlite, running_intake
 from tests.support.scripted_publisher import ScriptedPublisher
 from tests.support.waiting import wait_until
 
@@ -206,60 +206,6 @@ def test_garbage_is_logged_once_per_reason_and_minute(
     lines = [(record.__dict__["reason"], record.__dict__["held_back"]) for record in caplog.records]
     assert lines == [("body", 0), ("frame_count", 0), ("body", 3)]
     assert "secret" not in caplog.text
-
-
-# --- alerts that can't be read ----------------------------------------------------------------------------------
-
-
-def test_undecodable_on_the_wire_is_asked_for_and_not_lost(intake: Intake, store: Store) -> None:
-    """It may have been damaged on its way: the journal's own copy decides."""
-    with intake.publisher() as publisher:
-        publisher.meet()
-        publisher.publish(1)
-        publisher.alert(2)
-        publisher.send_data([*publisher.frames(2)[:2], b"damaged"])
-        publisher.publish(3)
-        publisher.answer_until_acknowledged(3)
-        assert publisher.replays == [(2, 2)]
-        assert intake.numbers() == [1, 2, 3]
-    assert lost_in(store) == []
-
-
-def test_undecodable_replay_is_lost_and_blocks_nothing(intake: Intake, store: Store) -> None:
-    """The journal's own copy can't be read either, now or ever: it is told, and what is behind it acknowledged."""
-    with intake.publisher() as publisher:
-        publisher.meet()
-        publisher.lose(1)
-        publisher.publish(2)
-        publisher.wait_for_replays((1, 1))
-        for _ in range(2):
-            publisher.send_control([REPLAYED, *publisher.frames(1)[:2], b"damaged"])
-        publisher.wait_for_ack(2)
-    wait_until(lambda: intake.invalid("body") == 2)
-    assert lost_in(store) == [(1, 1)]
-    assert intake.metric("alerts_lost_total") == 1
-    (told,) = intake.told("ALERTS_LOST")
-    assert "1 alerts of trader-1 are lost (undecodable)" in told
-
-
-def test_undecodable_replay_of_what_is_there_loses_nothing(intake: Intake, store: Store) -> None:
-    """The same number came whole by another way."""
-    with intake.publisher() as publisher:
-        publisher.meet()
-        publisher.publish(1)
-        publisher.wait_for_ack(1)
-        publisher.send_control([REPLAYED, *publisher.frames(1)[:2], b"damaged"])
-        publisher.meet()
-    assert (lost_in(store), intake.told("ALERTS_LOST"), intake.invalid("body")) == ([], [], 1)
-
-
-def test_undecodable_replay_of_a_stream_that_nobody_offers_is_only_counted(intake: Intake, store: Store) -> None:
-    """Who never beat was never asked."""
-    with intake.publisher() as publisher, intake.publisher(stream=OTHER_STREAM) as other:
-        publisher.send_control([REPLAYED, *publisher.frames(1)[:2], b"damaged"])
-        wait_until(lambda: intake.invalid("body") == 1)
-        other.meet()
-    assert (lost_in(store), intake.told("ALERTS_LOST")) == ([], [])
 
 
 # --- foreign versions -------------------------------------------------------------------------------------------

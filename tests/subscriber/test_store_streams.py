@@ -157,3 +157,10 @@ def test_streams_are_told_in_the_order_of_their_coming(store: Store) -> None:
     store.heard(OTHER_STREAM, "trader-1", START_US)
     store.heard(STREAM, "trader-1", START_US + 1)
     assert [state.stream for state in store.streams()] == [OTHER_STREAM, STREAM]
+
+
+def test_position_at_the_highest_number_there_is_can_be_read(store: Store) -> None:
+    """Only a forged frame gets there; it must not cost the others anything."""
+    highest = 2**63 - 1
+    store.accept([incoming(risk_event(), highest)], {STREAM: highest})
+    assert store.position(STREAM).up_to == highest
