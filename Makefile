@@ -1,13 +1,16 @@
 # Needs Python 3.11 or newer and make; everything else is installed below .venv and .uv.
-PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
+PYTHON ?= py -3.11
 BIN := .venv/Scripts
 UVBIN := .uv/Scripts
+EXE := .exe
 else
+PYTHON ?= python3
 BIN := .venv/bin
 UVBIN := .uv/bin
+EXE :=
 endif
-UV := $(shell command -v uv 2>/dev/null || echo $(UVBIN)/uv)
+UV := $(shell command -v uv 2>/dev/null || echo $(UVBIN)/uv$(EXE))
 RUN_STAMP := .venv/.subscriber.stamp
 DEV_STAMP := .venv/.dev.stamp
 
@@ -40,7 +43,7 @@ bench: $(DEV_STAMP) ## measure speed as ratios to limits measured in the same ru
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
 
 smoke: $(RUN_STAMP) ## send a test alert through a running daemon to every channel
-	$(BIN)/alertbus-subscriber test all
+	$(BIN)/alertbus-subscriber test all --daemon
 
 lock: $(UV) ## renew the hashed requirement files
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra subscriber --extra postgres pyproject.toml -o requirements/subscriber.txt
@@ -51,21 +54,21 @@ lock: $(UV) ## renew the hashed requirement files
 clean: ## remove what make installed and built (never a database or a journal)
 	rm -rf .venv .uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.*
 
-$(UVBIN)/uv: requirements/uv.txt
+$(UVBIN)/uv$(EXE): requirements/uv.txt
 	$(PYTHON) -m venv .uv
 	$(UVBIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(BIN)/python: | $(UV)
-	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
+$(BIN)/python$(EXE): | $(UV)
+	$(UV) venv -q --allow-existing --python "$(shell $(PYTHON) -c 'import sys; print(sys.executable)')" .venv
 
 # Both stamps install into the one .venv; `dev` holds all that `subscriber` does, so a run after a test installs nothing.
-$(RUN_STAMP): pyproject.toml requirements/subscriber.txt requirements/build.txt | $(BIN)/python
+$(RUN_STAMP): pyproject.toml requirements/subscriber.txt requirements/build.txt | $(BIN)/python$(EXE)
 	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/subscriber.txt -r requirements/build.txt
 	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV_STAMP): pyproject.toml requirements/dev.txt | $(BIN)/python
+$(DEV_STAMP): pyproject.toml requirements/dev.txt | $(BIN)/python$(EXE)
 	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(RUN_STAMP)

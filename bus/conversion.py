@@ -17,7 +17,7 @@ from itertools import islice
 from numbers import Number
 from typing import Final
 
-type_of_missing: Final = frozenset({"NAType", "NaTType"})  # pandas' "no value", known by name: pandas is not imported
+_TYPES_OF_MISSING: Final = frozenset({"NAType", "NaTType"})  # pandas' "no value", known by name: pandas is not imported
 
 #: Characters of the text that says what a replaced value was.
 ALTERED_TEXT_LIMIT: Final = 120
@@ -69,7 +69,7 @@ def number_of(value: object) -> tuple[object, str | None]:
         The float and None; None and the value's text where it has no finite value; or the value itself where it is
         no number, for validation to refuse.
     """
-    if value is None or type(value).__name__ in type_of_missing:
+    if value is None or type(value).__name__ in _TYPES_OF_MISSING:
         return None, None
     try:
         single = _only_item(value)
@@ -101,7 +101,7 @@ class Plain:
             return self._text(value)
 
     def _converted(self, value: object, depth: int) -> PlainData:
-        if value is None or type(value).__name__ in type_of_missing:
+        if value is None or type(value).__name__ in _TYPES_OF_MISSING:
             return self._spend(None, 1)
         if isinstance(value, bool):
             return self._spend(value, 1)

@@ -26,6 +26,10 @@ class ConfigurationError(AlertBusError):
         self.problems: Sequence[str] = problems
 
 
+class EndpointTaken(AlertBusError):
+    """An address is in use by another program; that may pass, so a service manager should try again."""
+
+
 class WireError(AlertBusError):
     """A message from the bus was odd; it was counted and skipped."""
 

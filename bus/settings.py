@@ -8,6 +8,7 @@ and says what to do; no value is ever shown, because the odd value may be a toke
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
@@ -170,11 +172,23 @@ class SettingsReader(Faults):
         text = self.environment.get(name)
         return None if text is None else text.strip()
 
+    def _check_lines(self, path: Path) -> None:
+        """Report each line of a `.env` that sets nothing: python-dotenv would pass over it with a log line."""
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if not path.exists():
+            return
+        with path.open(encoding="utf-8") as file:
+            for binding in parse_stream(file):
+                if binding.error:
+                    self.problems.append(f"{path.name}: line {binding.original.line} can't be read; write NAME=value.")
+
     def _dotenv(self, env_file: str | os.PathLike[str] | None) -> dict[str, str]:
         if env_file is None:
             return {}
         problem = ""
         try:
+            self._check_lines(Path(env_file))
             source = DotEnvSettingsSource(BaseSettings, env_file=Path(env_file), case_sensitive=True)
             return {name: text for name, text in source.env_vars.items() if text is not None}
         except OSError as error:

@@ -13,7 +13,7 @@ from typing import Final
 
 import zmq
 
-from bus.errors import ConfigurationError
+from bus.errors import AlertBusError, ConfigurationError, EndpointTaken
 from bus.wire import FRAME_LIMIT_BYTES
 
 DEFAULT_DATA_ENDPOINT: Final = "tcp://127.0.0.1:5555"
@@ -67,7 +67,8 @@ def open_publisher_data(
     """Open the PUB of a publisher: connected to every daemon, and bound too where any program may listen.
 
     Raises:
-        ConfigurationError: An endpoint is not valid, or the one to bind is taken.
+        ConfigurationError: An endpoint is not valid.
+        EndpointTaken: The one to bind is in use.
     """
     socket = _open(context, zmq.PUB)
     try:
@@ -75,7 +76,7 @@ def open_publisher_data(
             _attach(socket, endpoint, "ALERTBUS_DATA_ENDPOINT", bind=False)
         if bind:
             _attach(socket, bind, "ALERTBUS_PUBLISH_BIND", bind=True)
-    except ConfigurationError:
+    except AlertBusError:
         socket.close()
         raise
     return socket
@@ -90,7 +91,7 @@ def open_publisher_control(context: zmq.Context[zmq.Socket[bytes]], endpoint: st
     socket = _open(context, zmq.DEALER)
     try:
         _attach(socket, endpoint, "ALERTBUS_CONTROL_ENDPOINT", bind=False)
-    except ConfigurationError:
+    except AlertBusError:
         socket.close()
         raise
     return socket
@@ -100,7 +101,8 @@ def open_daemon_data(context: zmq.Context[zmq.Socket[bytes]], endpoints: Iterabl
     """Open the SUB of a daemon, subscribed to everything: a gap is then a loss and never a filter.
 
     Raises:
-        ConfigurationError: An endpoint is not valid or taken.
+        ConfigurationError: An endpoint is not valid.
+        EndpointTaken: It is in use.
     """
     socket = _open(context, zmq.SUB)
     socket.subscribe(b"")
@@ -111,7 +113,8 @@ def open_daemon_control(context: zmq.Context[zmq.Socket[bytes]], endpoints: Iter
     """Open the ROUTER of a daemon.
 
     Raises:
-        ConfigurationError: An endpoint is not valid or taken.
+        ConfigurationError: An endpoint is not valid.
+        EndpointTaken: It is in use.
     """
     return _bound(_open(context, zmq.ROUTER), endpoints, "ALERTBUS_CONTROL_ENDPOINT")
 
@@ -132,7 +135,7 @@ def _bound(socket: zmq.Socket[bytes], endpoints: Iterable[str], setting: str) ->
     try:
         for endpoint in endpoints:
             _attach(socket, endpoint, setting, bind=True)
-    except ConfigurationError:
+    except AlertBusError:
         socket.close()
         raise
     return socket
@@ -150,7 +153,7 @@ def _attach(socket: zmq.Socket[bytes], endpoint: str, setting: str, *, bind: boo
         raise ConfigurationError(f"{setting}: it is no text; write it like {DEFAULT_DATA_ENDPOINT}.") from error
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
-            raise ConfigurationError(
+            raise EndpointTaken(
                 f"{setting}: {endpoint} is taken by another program (another alertbus daemon?); "
                 "stop that one, or give this one another port."
             ) from error

@@ -91,7 +91,8 @@ def _publish(publisher: Publisher, options: argparse.Namespace) -> int:
         reason = stats.last_error or f"it took nothing for {_FLUSH_SECONDS:g} s"
         print(f"alertbus-publish: sent at best, for the journal does not work: {reason}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
-    print(f"{published - refused} of {published} alerts journaled and sent")  # noqa: T201
+    where = "sent" if _answers(publisher) else "waiting: no daemon answers yet"
+    print(f"{published - refused} of {published} alerts journaled and {where}")  # noqa: T201
     return EXIT_DONE if refused == 0 else EXIT_FAILED
 
 
@@ -100,12 +101,12 @@ def _told_wait(publisher: Publisher, published: int, refused: int, *, stored: bo
         print(f"{published} of {published} alerts stored by a daemon")  # noqa: T201
         return EXIT_DONE
     stats = publisher.stats()
-    reachable = any(daemon.reachable for daemon in stats.daemons)
-    reason = "a daemon answers but has not stored it" if reachable else "no daemon answers"
+    told = f"alertbus-publish: not stored within {seconds:g} s: {_missing_daemon(publisher)}."
+    if stats.volatile:
+        print(f"{told} It is lost, for the journal does not work: {stats.last_error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
     print(  # noqa: T201
-        f"alertbus-publish: not stored within {seconds:g} s: {reason} at "
-        f"{', '.join(daemon.endpoint for daemon in stats.daemons)}. "
-        f"{stats.journal_alerts} alerts stay in the journal and are sent when a daemon runs "
+        f"{told} {stats.journal_alerts} alerts stay in the journal and are sent when a daemon runs "
         "(alertbus-publish --drain, or any publisher on this machine).",
         file=sys.stderr,
     )
@@ -117,12 +118,31 @@ def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
     seconds = options.wait if options.wait is not None else _DEFAULT_DRAIN_SECONDS
     limit = time.monotonic() + seconds
     found = publisher.stats().journal_alerts
+    if publisher.stats().volatile:
+        print(f"alertbus-publish: the journal can't be used: {publisher.stats().last_error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+    if not found:
+        print("nothing to drain: 0 alerts wait in the journal")  # noqa: T201
+        return EXIT_DONE
     while publisher.stats().journal_alerts and time.monotonic() < limit:
         time.sleep(_DRAIN_POLL_SECONDS)  # the sender's thread does the work; this one only watches
     left = publisher.stats().journal_alerts
     found = max(found, left)  # a journal that can't be read is told by an alert of this publisher's own
     print(f"{found - left} of {found} alerts drained, {left} left")  # noqa: T201
-    return EXIT_DONE if left == 0 else EXIT_NOT_STORED
+    if left == 0:
+        return EXIT_DONE
+    print(f"alertbus-publish: not drained within {seconds:g} s: {_missing_daemon(publisher)}", file=sys.stderr)  # noqa: T201
+    return EXIT_NOT_STORED
+
+
+def _answers(publisher: Publisher) -> bool:
+    return any(daemon.reachable for daemon in publisher.stats().daemons)
+
+
+def _missing_daemon(publisher: Publisher) -> str:
+    endpoints = ", ".join(daemon.endpoint for daemon in publisher.stats().daemons)
+    what = "a daemon answers but has not stored all" if _answers(publisher) else "no daemon answers"
+    return f"{what} at {endpoints}"
 
 
 def _alerts(options: argparse.Namespace) -> Iterator[Alert]:
@@ -170,7 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--severity", type=_severity, default=Severity.INFO, help="INFO (default), WARNING or CRITICAL")
     what.add_argument("--action", type=_action_name, help="publish a trade instead: BUY, SELL or HOLD")
-    what.add_argument("--drain", action="store_true", help="send what publishers that ended left in the journal")
+    what.add_argument(
+        "--drain",
+        action="store_true",
+        help="send what other publishers left in the journal (for 30 s, or --wait)",
+    )
     parser.add_argument("--event", default="TEST_ALERT", metavar="NAME", help="the event's type (default TEST_ALERT)")
     parser.add_argument("--symbol", help="like TNA")
     parser.add_argument("--agent", metavar="NAME", help="the agent's name")

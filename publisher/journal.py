@@ -97,6 +97,7 @@ class Journal:
                 raise JournalError(f"{path} is locked by another process although its name is new.")
             connection = None
             try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # what trades is nobody else's
                 connection = _connect(path, sync)
                 connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_FORMAT};")
                 connection.execute("INSERT INTO meta VALUES ('stream', ?), ('source', ?)", (stream, source))
@@ -129,7 +130,7 @@ class Journal:
                     return None
                 connection = _connect(path, sync)
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
-                (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 if version == tables == 0:  # a process died between making the file and its first commit
                     connection.close()
                     _remove(path)

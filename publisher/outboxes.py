@@ -24,7 +24,7 @@ from publisher.volatile import VolatileOutbox
 
 logger = logging.getLogger(__name__)
 
-#: Files that one publisher adopts; a folder with more is drained by the next ones.
+#: Files that one publisher offers at a time; when one is settled, the next takes its place.
 _MOST_ADOPTED: Final = 256
 
 
@@ -44,6 +44,9 @@ class Outboxes:
         self._clock = clock
         self._by_stream: dict[bytes, Outbox] = {}
         self._stores: set[str] = set()
+        self._more_left = False
+        #: Journals that could not be read, each of which is told once.
+        self._unread: set[Path] = set()
         #: What happened to journals, still to be published by the sender.
         self.events: list[SystemEvent] = []
 
@@ -115,6 +118,8 @@ class Outboxes:
         if settled and outbox is not self.own:
             outbox.close()
             del self._by_stream[outbox.stream]
+            if self._more_left:
+                self._adopt()
 
     def say_goodbye(self, reason: str) -> None:
         """Note in the own journal that it ends on purpose."""
@@ -147,11 +152,14 @@ class Outboxes:
         except JournalError as error:
             self._counters.failed(error)
             return
+        self._more_left = False
+        offered = {stream.hex() for stream in self._by_stream}
         for path in paths:
-            if len(self._by_stream) > _MOST_ADOPTED:
-                return
-            if path.stem == self.own.stream.hex():
+            if path in self._unread or path.stem in offered:
                 continue
+            if len(self._by_stream) > _MOST_ADOPTED:
+                self._more_left = True
+                return
             try:
                 journal = Journal.adopt(path, sync=self._sync)
             except JournalError as error:
@@ -165,6 +173,7 @@ class Outboxes:
                 self._by_stream[journal.stream] = journal
 
     def _unreadable(self, path: Path, error: JournalError) -> None:
+        self._unread.add(path)
         self._counters.failed(error)
         where = "It stays where it is, and the next publisher tries it again."
         if isinstance(error, JournalDamaged):

@@ -76,7 +76,7 @@ class Publisher(Shortcuts):
         self._clock = clock or SystemClock()
         self._handover = Handover(self.settings.queue_limit)
         self._sender = Sender(self.settings, self._handover, self._clock)
-        self._started = False
+        self._ready = False
         self._closed = False
         self._finalizer: weakref.finalize[[Sender], Publisher] | None = None
 
@@ -102,21 +102,20 @@ class Publisher(Shortcuts):
         """
         if self._closed:
             raise PublisherClosed
-        if not self._started:
-            self._started = True
-            # At the end of the process, or of this object, the thread journals what is queued. It must not hold
-            # `self`, or a forgotten publisher would never be collected.
-            self._finalizer = weakref.finalize(self, _end_of_process, self._sender)
+        if not self._ready:
+            self._begin()
             try:
                 self._sender.start(timeout)
             except BaseException:  # nobody closes what was never open
                 self._closed = True
-                self._finalizer.detach()
+                if self._finalizer is not None:
+                    self._finalizer.detach()
                 raise
+            self._ready = True
         return self
 
     def publish(self, alert: Alert, *, wait: float | None = None) -> bool:
-        """Hand an alert over to the background thread.
+        """Hand an alert over to the background thread; the first one starts it, where `start` was not called.
 
         Args:
             alert: What to tell.
@@ -131,11 +130,19 @@ class Publisher(Shortcuts):
         """
         if self._closed:
             raise PublisherClosed
-        if wait is None:
-            return self._handover.put((self._clock.now_us(), alert, None), urgent=_urgent(alert))
-        receipt = Receipt()
+        receipt = None if wait is None else Receipt()
         taken = self._handover.put((self._clock.now_us(), alert, receipt), urgent=_urgent(alert))
-        return taken and receipt.wait(wait)
+        if self._finalizer is None:  # nobody called `start`: better late than never sent
+            self._begin()
+        return taken and (receipt is None or wait is None or receipt.wait(wait))
+
+    def _begin(self) -> None:
+        """Start the thread without waiting for it."""
+        if self._finalizer is None:
+            # At the end of the process, or of this object, the thread journals what is queued. It must not hold
+            # `self`, or a forgotten publisher would never be collected.
+            self._finalizer = weakref.finalize(self, _end_of_process, self._sender)
+        self._sender.begin()
 
     def progress(self, limit_seconds: float = 120.0) -> None:
         """Mark that the trading loop itself moves: a background thread would beat on while the loop hangs.
@@ -223,7 +230,7 @@ class Publisher(Shortcuts):
 
     def __del__(self) -> None:
         """Warn about a publisher that was never closed: its last milliseconds would depend on luck."""
-        if getattr(self, "_started", False) and not self._closed:
+        if getattr(self, "_finalizer", None) is not None and not self._closed:
             warnings.warn(f"{self!r} was not closed; call close() or use it in a with statement",
                           ResourceWarning, stacklevel=2, source=self)  # fmt: skip
 

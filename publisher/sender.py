@@ -93,6 +93,7 @@ class Sender:
         #: By stream, because a disk that fails begins a new one while the old one can still be acknowledged.
         self._receipts: defaultdict[bytes, deque[tuple[int, Receipt]]] = defaultdict(deque)
         self._ready = threading.Event()
+        self._beginning = threading.Lock()
         self._stop: _Stop | None = None
         self._settled = False
         self._failure: AlertBusError | None = None
@@ -106,6 +107,12 @@ class Sender:
 
     # --- called by the publisher ----------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Start the thread, if nobody did, and wait for nothing; what goes wrong is told by `stats()` and the log."""
+        with self._beginning:
+            if self._thread.ident is None:
+                self._thread.start()
+
     def start(self, timeout: float) -> None:
         """Start the thread and wait until its sockets are open; when that fails it ends by itself.
 
@@ -113,7 +120,7 @@ class Sender:
             ConfigurationError: An endpoint can't be used.
             AlertBusError: It was not ready within `timeout` seconds.
         """
-        self._thread.start()
+        self.begin()
         ready = False
         try:
             ready = self._ready.wait(timeout)

@@ -205,6 +205,9 @@ def test_channel(
     channel: Annotated[str, typer.Argument(help=f"A channel's name, or {ALL}.")],
     text: Annotated[str, typer.Option(help="What the message says.")] = DEFAULT_TEXT,
     *,
+    daemon: Annotated[
+        bool, typer.Option("--daemon", help="Only through a running daemon; exit 1 where none answers.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a test alert: through the running daemon's queue, or without one straight to the provider."""
@@ -213,6 +216,8 @@ def test_channel(
         settings = _settings()
         body = {"text": text} | ({} if channel == ALL else {"channel": channel})
         result = _client(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
+        if result is None and daemon:
+            raise DaemonError("No daemon answers at ALERTBUS_HTTP_PORT; start one with alertbus-subscriber run.")
         if result is None:
             result = _sent_directly(settings, channel, text)
         with _daemon_believed():
@@ -226,7 +231,9 @@ def _sent_directly(settings: SubscriberSettings, name: str, text: str) -> dict[s
     configs = channel_configs(settings)
     chosen = [config for config in configs if name in {ALL, config.name}]
     if not chosen:
-        known = ", ".join(config.name for config in configs) or "none has credentials"
+        if not configs:
+            raise ConfigurationError("No channel has credentials (see .env.example), and no daemon runs as a dry run.")
+        known = ", ".join(config.name for config in configs)
         raise ConfigurationError(f"There is no channel {name!r}, and no daemon runs; channels: {known}.")
     with ExitStack() as opened:
         return {"channels": [_sent(channel, settings, text) for channel in _built(chosen, opened)]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid5
@@ -149,7 +149,6 @@ class Delivery:
     retries: int  #: attempts that count and ended without acceptance
     lease: str  #: token of this claim; a result is recorded only while the row still has it
     possible_repeat: bool = False  #: an earlier attempt may have reached the person
-    planned_at_us: int = 0
 
     def log_fields(self) -> dict[str, str]:
         """Return the keys under which every log line tells of this delivery."""
@@ -178,21 +177,6 @@ class GiveUp:
 
 
 Decision = Done | RetryAt | GiveUp
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelStatus:
-    """What the status says of one channel."""
-
-    name: str
-    provider: str
-    enabled: bool
-    state: str  #: ok, error or disabled
-    backlog: int = 0
-    dead: int = 0
-    oldest_due_at_us: int | None = None
-    last_success_us: int | None = None
-    last_error: dict[str, str | int | None] | None = field(default=None)
 
 
 def priority_of(alert: Alert) -> int:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -50,9 +53,9 @@ NO_CREDENTIALS: Final = (
     "  Telegram:          TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID\n"
     "  WhatsApp (Twilio): TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, WHATSAPP_FROM and WHATSAPP_TO\n"
     "  WhatsApp (Meta):   WHATSAPP_CLOUD_TOKEN, WHATSAPP_PHONE_NUMBER_ID and WHATSAPP_TO\n"
-    "Put them into .env (see .env.example), then try: alertbus-subscriber check --online"
+    "Put them into .env (see .env.example), then try: {command} check --online"
 )
-TRY_NEXT: Final = 'Try, in another shell: alertbus-publish "Drawdown breached" --severity CRITICAL --wait 5'
+TRY_NEXT: Final = 'Try, in another shell: {command} "Drawdown breached" --severity CRITICAL --wait 5'
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,10 @@ class Service:
     # --- start ----------------------------------------------------------------------------------------------
 
     def _check_database(self) -> None:
+        self._store.remember("started", str(self._clock.now_us()))  # proves that it takes writes
         if self._without_credentials and not self._options.dry_run and self._store.sent_for_real():
             raise ConfigurationError(
-                "ALERTBUS_DATABASE_URL: this database has sent to people before, but no credentials are set now, so "
+                "ALERTBUS_DATABASE_URL: this database was used to send to people, but no credentials are set now, so "
                 "what waits would never arrive. Set the credentials (.env.example), or start with --dry-run to send "
                 "nothing on purpose."
             )
@@ -203,11 +207,11 @@ class Service:
         }
         logger.info("ready", extra=fields)
         if self._without_credentials:
-            self._say(NO_CREDENTIALS)
+            self._say(NO_CREDENTIALS.format(command=_command("alertbus-subscriber")))
         elif self.dry_run:
             self._say("DRY RUN: nothing is sent; below is shown what would be.")
         if self.dry_run:
-            self._say(TRY_NEXT)
+            self._say(TRY_NEXT.format(command=_command("alertbus-publish")))
         self.ready.set()
 
     # --- stop -----------------------------------------------------------------------------------------------
@@ -241,10 +245,10 @@ class Service:
     def _stop_working(self) -> None:
         """Take nothing more, finish the sends in flight, give the leases back; harmless when done twice."""
         self.ready.clear()
-        self._parts.ingest.stop(STOP_SECONDS)
         limit = self._clock.monotonic() + STOP_SECONDS
         for worker in self._parts.workers:
             worker.ask_to_stop()
+        self._parts.ingest.stop(STOP_SECONDS)
         for worker in self._parts.workers:
             if not worker.join(max(limit - self._clock.monotonic(), 0.0)):
                 logger.warning("a send still lasts and is left in doubt", extra={"worker": worker.name})
@@ -298,3 +302,13 @@ class _QuietServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+
+def _command(name: str) -> str:
+    """Return how a command of ours is typed here: by its path, where its name alone would not be found."""
+    if shutil.which(name):
+        return name
+    folder = Path(sys.executable).parent
+    with contextlib.suppress(ValueError):
+        folder = folder.relative_to(Path.cwd())
+    return str(folder / name)

@@ -112,7 +112,7 @@ class BusSettings(SettingsGroup):
         le=3600,
         allow_inf_nan=False,
         validation_alias="ALERTBUS_PUBLISHER_TIMEOUT",
-        description="Seconds without a heartbeat after which a publisher is told as silent.",
+        description="Seconds without a heartbeat after which a publisher counts as silent.",
     )
 
     @field_validator("data_endpoints", "control_endpoints", mode="after")

@@ -95,10 +95,10 @@ def _state(view: ChannelView, *, dry_run: bool) -> str:
         return "not_configured"
     if not view.enabled:
         return "disabled"
-    if dry_run:
-        return "dry_run"
     if view.up is None:
         return "not_running"
+    if dry_run:
+        return "dry_run"
     return "ok" if view.up else "error"
 
 

@@ -177,6 +177,14 @@ class DeliveryWorker:
         return 0.0
 
     def _message(self, delivery: Delivery) -> Message:
+        try:
+            return self._rendered(delivery)
+        except Exception:  # a bug of ours must not keep a person from hearing that something happened
+            logger.exception("an alert could not be written out", extra=delivery.log_fields())
+            text = f"alertbus: an alert could not be written out. Its id is {delivery.alert.id}."
+            return Message(text, text, self._desk.channel.message_limits.dialect)
+
+    def _rendered(self, delivery: Delivery) -> Message:
         return render(
             delivery.alert,
             self._desk.channel.message_limits,

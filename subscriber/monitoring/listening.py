@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, EndpointTaken
 
 
 def open_listener(host: str, port: int) -> socket.socket:
     """Bind and listen; the caller closes it.
 
     Raises:
-        ConfigurationError: The address is taken, or is none of this machine's.
+        ConfigurationError: The address is none of this machine's.
+        EndpointTaken: It is in use.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     if sys.platform != "win32":  # there it would let two daemons share the port
@@ -22,9 +24,11 @@ def open_listener(host: str, port: int) -> socket.socket:
         listener.listen()
     except (OSError, UnicodeError) as error:  # a name that is none can't even be asked for
         listener.close()
+        address = f"ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT: {host}:{port}"
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise EndpointTaken(
+                f"{address} is taken by another program (another alertbus daemon?); stop that one, or set another port."
+            ) from error
         why = getattr(error, "strerror", None) or "that is no address"
-        raise ConfigurationError(
-            f"ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT: {host}:{port} can't be used ({why}); "
-            "another daemon may run there: stop it, or set another port."
-        ) from error
+        raise ConfigurationError(f"{address} can't be used ({why}); set an address of this machine.") from error
     return listener

@@ -223,7 +223,6 @@ def _delivery(row: Row[Any], alert: Alert, token: str, *, interrupted: bool) -> 
         retries=row.retries + interrupted,
         lease=token,
         possible_repeat=interrupted or row.possible_repeat,
-        planned_at_us=row.created_at,
     )
 
 

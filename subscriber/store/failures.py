@@ -5,6 +5,7 @@ No text here holds a URL, a password or a statement's parameters.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sqlalchemy import URL
@@ -32,13 +33,13 @@ _SQLITE: Final = {
     "SQLITE_IOERR": "can't be read or written: the disk reports an error. Check the disk and the free space on it.",
 }
 
-#: By words of libpq and the server, which give no code for a connection that fails.
+#: By patterns of words of libpq and the server, which give no code for a connection that fails.
 _POSTGRESQL_SETTINGS: Final = {
     "password authentication failed": "refuses the user or the password",
     "no password supplied": "asks for a password and none is set",
     "no pg_hba.conf entry": "does not let this user in from here (pg_hba.conf)",
-    'database "': "has no such database",
-    'role "': "has no such user",
+    'database ".*" does not exist': "has no such database",
+    'role ".*" does not exist': "has no such user",
 }
 _POSTGRESQL_STATES: Final = {
     "53100": "has no space left on its disk. Free some; nothing was acknowledged, and a running daemon tries again by "
@@ -91,7 +92,7 @@ def _postgresql(name: str, original: BaseException) -> AlertBusError:
         return StoreError(f"{name} {what} (SQLSTATE {state})")
     words = str(original)
     for sign, what in _POSTGRESQL_SETTINGS.items():
-        if sign in words:
+        if re.search(sign, words):
             return ConfigurationError(f"{name} {what}. Correct {_SETTING}.")
     return StoreError(
         f"{name} can't be reached. Check that the server runs and that {_SETTING} names it; nothing was acknowledged, "

@@ -32,6 +32,7 @@ FLOORS: Final = (
     ("settings", "intake", "delivery", "monitoring"),
     ("service",),
     ("commands",),
+    ("entry",),
 )
 #: Units that are no folder: the modules that make them up.
 UNITS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -39,6 +40,7 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "settings": ("settings", "setting_groups", "channel_settings", "config_file"),
     "service": ("service", "assembly", "status", "trial"),
     "commands": ("__main__", "console", "client"),
+    "entry": ("entry",),
 }
 
 #: Pure modules decide; they know alerts and words, and have no clock, thread, file or socket of their own.
@@ -53,6 +55,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "alembic": ("subscriber/store/*",),
     "apprise": ("subscriber/channels/*",),
     "certifi": ("subscriber/channels/*",),
+    "dotenv": ("bus/settings",),
     "fastapi": ("subscriber/monitoring/*",),
     "grafana_foundation_sdk": ("dashboards/grafana", "dashboards/panels"),
     "jinja2": ("subscriber/policy/rendering",),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from bus.errors import ConfigurationError
+from bus.errors import EndpointTaken
 from bus.sockets import open_daemon_control
 
 Socket = zmq.Socket[bytes]
@@ -57,6 +57,6 @@ def bound_again(context: Context, endpoint: str) -> Socket:
     for _ in attempts():
         try:
             return open_daemon_control(context, [endpoint])
-        except ConfigurationError:
+        except EndpointTaken:
             continue
     raise AssertionError

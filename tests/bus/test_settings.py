@@ -257,3 +257,20 @@ def test_unknown_names_suggests_the_nearest_setting() -> None:
 def test_did_you_mean_says_nothing_when_nothing_is_near() -> None:
     assert did_you_mean("conurrency", ["url", "concurrency"]) == "; did you mean concurrency?"
     assert did_you_mean("zzz", ["url"]) == ""
+
+
+def test_reader_of_a_dotenv_with_lines_that_set_nothing_names_each(tmp_path: Path) -> None:
+    """A habit from YAML must not become a dry run."""
+    file = tmp_path / ".env"
+    file.write_text("# a comment\nTELEGRAM_BOT_TOKEN: 123\n\nexport A=1\nB=2\nTELEGRAM_CHAT_ID: 5\n")
+    reader = SettingsReader({}, file)
+    assert reader.environment["B"] == "2"
+    assert reader.problems == [
+        ".env: line 2 can't be read; write NAME=value.",
+        ".env: line 6 can't be read; write NAME=value.",
+    ]
+
+
+def test_reader_of_a_folder_as_dotenv_says_so(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert SettingsReader({}, tmp_path / ".env").problems == [".env: it can't be read (it is a folder)."]

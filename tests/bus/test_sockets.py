@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, EndpointTaken
 from bus.sockets import (
     CONTROL_HIGH_WATER_MARK,
     DATA_HIGH_WATER_MARK,
@@ -77,17 +77,17 @@ def test_bound_endpoint_names_the_port_that_the_system_chose(daemon_data: Socket
 
 
 def test_daemon_data_endpoint_taken_is_refused_by_setting_and_endpoint(context: Context, taken: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^ALERTBUS_DATA_ENDPOINT: {taken} is taken by another program"):
+    with pytest.raises(EndpointTaken, match=rf"^ALERTBUS_DATA_ENDPOINT: {taken} is taken by another program"):
         open_daemon_data(context, [taken])
 
 
 def test_daemon_control_endpoint_taken_is_refused_by_setting_and_endpoint(context: Context, taken: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^ALERTBUS_CONTROL_ENDPOINT: {taken} is taken"):
+    with pytest.raises(EndpointTaken, match=rf"^ALERTBUS_CONTROL_ENDPOINT: {taken} is taken"):
         open_daemon_control(context, [taken])
 
 
 def test_publisher_bind_endpoint_taken_is_refused_by_setting_and_endpoint(context: Context, taken: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^ALERTBUS_PUBLISH_BIND: {taken} is taken"):
+    with pytest.raises(EndpointTaken, match=rf"^ALERTBUS_PUBLISH_BIND: {taken} is taken"):
         open_publisher_data(context, ["tcp://127.0.0.1:5555"], bind=taken)
 
 

@@ -84,7 +84,7 @@ def test_run_count_numbers_the_alerts(reached: ScriptedDaemon) -> None:
 def test_run_without_wait_journals(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """No daemon is needed for that: it stays until one comes."""
     assert run(["hello"]) == EXIT_DONE
-    assert capsys.readouterr().out == "1 of 1 alerts journaled and sent\n"
+    assert capsys.readouterr().out == "1 of 1 alerts journaled and waiting: no daemon answers yet\n"
     assert len(left_behind(folder)) == 1
 
 
@@ -111,7 +111,7 @@ def test_run_wait_with_a_daemon_that_does_not_store_says_so(
 
     threading.Thread(target=answer_at_the_end).start()
     assert run(["hello", "--wait", "0.3"]) == EXIT_NOT_STORED
-    assert "a daemon answers but has not stored it" in capsys.readouterr().err
+    assert "a daemon answers but has not stored all" in capsys.readouterr().err
 
 
 def test_run_journal_that_does_not_work_is_a_failure(
@@ -133,7 +133,7 @@ def test_run_queue_full_counts_what_was_refused(
     taken = iter([True, False, True])
     environment.setattr(Publisher, "publish", lambda self, alert, wait=None: next(taken))
     assert run(["hello", "--count", "3"]) == EXIT_FAILED
-    assert capsys.readouterr().out == "2 of 3 alerts journaled and sent\n"
+    assert capsys.readouterr().out == "2 of 3 alerts journaled and waiting: no daemon answers yet\n"
 
 
 def test_run_source_of_the_environment_is_the_traders(reached: ScriptedDaemon, environment: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_run_drain_without_a_daemon_leaves_it(
 def test_run_drain_empty_folder_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing to wait for, and the limit has a default."""
     assert run(["--drain"]) == EXIT_DONE
-    assert capsys.readouterr().out == "0 of 0 alerts drained, 0 left\n"
+    assert capsys.readouterr().out == "nothing to drain: 0 alerts wait in the journal\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bus.errors import AlertBusError, ConfigurationError
+from bus.errors import AlertBusError, ConfigurationError, EndpointTaken
 from bus.wire import Ack
 from publisher import Publisher, PublisherClosed, PublisherSettings
 from publisher.outboxes import Outboxes
@@ -58,7 +58,7 @@ def test_start_taken_port_to_bind_raises_and_needs_no_close(settings: PublisherS
     with zmq.Context() as context, context.socket(zmq.PUB) as other:
         port = other.bind_to_random_port("tcp://127.0.0.1")
         publisher = Publisher(settings.model_copy(update={"publish_bind": f"tcp://127.0.0.1:{port}"}))
-        with pytest.raises(ConfigurationError, match=f"ALERTBUS_PUBLISH_BIND.*{port} is taken"):
+        with pytest.raises(EndpointTaken, match=f"ALERTBUS_PUBLISH_BIND.*{port} is taken"):
             publisher.start()
     with pytest.raises(PublisherClosed):
         publisher.start()
@@ -198,12 +198,26 @@ def test_close_twice_and_from_many_threads_is_one_close(daemon: ScriptedDaemon, 
     assert {bye.reason for bye in daemon.goodbyes} == {"closed"}
 
 
-def test_close_never_started_says_whether_something_is_lost(settings: PublisherSettings) -> None:
-    """What was published before a start that never came lies in memory only."""
+def test_publish_never_started_starts_it(daemon: ScriptedDaemon, settings: PublisherSettings) -> None:
+    """Nobody calls `start`: the first alert does, and waits for nothing."""
     assert Publisher(settings).close() is True
-    publisher = Publisher(settings)
-    publisher.publish(alert())
-    assert publisher.close() is False
+    endpoints = {"data_endpoints": (daemon.data_endpoint,), "control_endpoints": (daemon.control_endpoint,)}
+    publisher = Publisher(settings.model_copy(update=endpoints))
+    assert publisher.publish(alert())
+    assert publisher.start() is publisher  # later is no mistake either
+    assert publisher.publish(alert(), wait=10.0)
+    assert publisher.close(10.0) is True
+
+
+def test_publish_never_started_whose_thread_fails_is_told_in_stats(settings: PublisherSettings) -> None:
+    """A port that is taken raises in `start` only; trading goes on."""
+    with zmq.Context() as context, context.socket(zmq.PUB) as other:
+        port = other.bind_to_random_port("tcp://127.0.0.1")
+        publisher = Publisher(settings.model_copy(update={"publish_bind": f"tcp://127.0.0.1:{port}"}))
+        assert publisher.publish(alert())
+        wait_until(lambda: publisher.stats().last_error)
+    assert "is taken" in (publisher.stats().last_error or "")
+    publisher.close(0.0)
 
 
 def test_close_daemon_hears_but_never_answers_ends_at_the_limit(

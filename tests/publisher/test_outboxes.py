@@ -188,3 +188,20 @@ def test_prune_old_alerts_counts_them_as_dropped(outboxes: Outboxes, counters: C
     clock.us += 2 * DAY_SECONDS * 1_000_000
     outboxes.prune(DAY_SECONDS, PLENTY_BYTES)
     assert (counters.dropped, outboxes.held(), outboxes.own.first_held()) == (4, 1, 5)
+
+
+def test_acknowledge_the_first_of_many_files_offers_the_next(
+    folder: Path, unopened: Outboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain is done when the folder is empty, not when the first ones are."""
+    monkeypatch.setattr(module, "_MOST_ADOPTED", 2)
+    for _ in range(5):
+        leave(folder, 1)
+    unopened.open()
+    rounds = 0
+    while adopted := [outbox for outbox in unopened if outbox is not unopened.own]:
+        rounds += 1
+        assert len(adopted) <= 2
+        unopened.acknowledge(adopted[0], "store", 1, goodbye_heard=False)
+    unopened.close()
+    assert (rounds, list(folder.glob("*.journal"))) == (5, [])

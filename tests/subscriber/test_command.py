@@ -223,7 +223,7 @@ def test_test_without_a_daemon_of_an_unknown_channel_names_the_known(
     environ = daemon_environ(provider_environ(providers) if credentials else {}, tmp_path)
     ended = command(environ, tmp_path, "test", "pager")
     assert (ended.code, ended.out) == (2, "")
-    assert ("whatsapp, telegram" if credentials else "none has credentials") in ended.err
+    assert ("whatsapp, telegram" if credentials else "No channel has credentials") in ended.err
 
 
 @pytest.mark.parametrize(

@@ -138,12 +138,12 @@ def test_run_at_debug_lets_no_secret_out(providers: ProviderServer, tmp_path: Pa
     assert [secret for secret in secrets if secret in written] == []
 
 
-def test_run_twice_is_refused_with_the_settings_name_and_2(tmp_path: Path) -> None:
+def test_run_twice_is_refused_with_the_settings_name_and_1(tmp_path: Path) -> None:
     environ = daemon_environ({}, tmp_path)
     with daemon_process(environ, tmp_path):
         with start_command(environ, tmp_path, "run") as second:
             out, err = second.communicate(timeout=30)
-        assert (second.returncode, out) == (2, "")
+        assert (second.returncode, out) == (1, "")
         assert err.startswith("alertbus-subscriber: ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT: 127.0.0.1:")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bus.alerts import Severity
-from bus.errors import ConfigurationError
+from bus.errors import EndpointTaken
 from bus.topics import topic_of
 from bus.wire import Header, encode_alert, encode_frames
 from subscriber.store import Store, schema
@@ -208,7 +208,7 @@ def test_start_on_a_taken_port_says_which(intake: Intake, clock: FakeClock) -> N
     data, control = intake.endpoints
     for endpoints, name in (((data, free_endpoints()[1]), "DATA"), ((free_endpoints()[0], control), "CONTROL")):
         second = Intake(intake.store, clock, endpoints)
-        with pytest.raises(ConfigurationError, match=f"ALERTBUS_{name}_ENDPOINT: .* is taken by another program"):
+        with pytest.raises(EndpointTaken, match=f"ALERTBUS_{name}_ENDPOINT: .* is taken by another program"):
             second.ingest.start()
         second.ingest.stop(10.0)
 

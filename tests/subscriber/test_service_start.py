@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, EndpointTaken
 from subscriber.errors import RoutingError, StoreError
 from subscriber.service import NO_CREDENTIALS, RunOptions
 from subscriber.store import Store
@@ -38,7 +38,7 @@ def refusal(environ: dict[str, str], tmp_path: Path, **options: bool) -> Excepti
     """Return why the daemon does not start; it leaves no thread behind."""
     before = set(threading.enumerate())
     with (
-        pytest.raises((ConfigurationError, StoreError)) as caught,
+        pytest.raises((ConfigurationError, EndpointTaken, StoreError)) as caught,
         running_service(environ, tmp_path, options=RunOptions(**options)),
     ):
         pass
@@ -50,7 +50,7 @@ def test_service_whose_http_port_is_taken_names_the_setting(environ: dict[str, s
     with socket.create_server(("127.0.0.1", int(environ["ALERTBUS_HTTP_PORT"]))):
         error = refusal(environ, tmp_path)
         assert "ALERTBUS_HTTP_PORT: 127.0.0.1:" in str(error)
-        assert "another daemon may run there" in str(error)
+        assert "is taken by another program (another alertbus daemon?)" in str(error)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", f"{'x' * 70}.invalid"])
@@ -103,7 +103,7 @@ def test_service_database_that_sent_for_real_refuses_to_start_without_credential
     assert "ALERTBUS_DATABASE_URL" in str(error)
     assert "--dry-run" in str(error)
     with running_service(without, tmp_path, options=RunOptions(dry_run=True)) as again:
-        assert again.said[0] == NO_CREDENTIALS
+        assert again.said[0].startswith(NO_CREDENTIALS.partition("{")[0])
 
 
 @pytest.mark.parametrize(

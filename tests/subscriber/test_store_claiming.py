@@ -51,7 +51,6 @@ def test_claim_returns_what_was_planned(store: Store, clock: FakeClock) -> None:
         retries=0,
         lease=delivery.lease,
         possible_repeat=False,
-        planned_at_us=clock.now_us(),
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bus.alerts import Alert, Severity
 from bus.clock import Clock
-from bus.errors import ConfigurationError
+from bus.errors import EndpointTaken
 from subscriber.deliveries import PlannedDelivery, severity_of
 from subscriber.errors import StoreError
 from subscriber.intake import ingest
@@ -153,7 +153,7 @@ def running_intake(store: Store, clock: Clock, endpoints: tuple[str, str] | None
         try:
             intake.ingest.start()
             break
-        except ConfigurationError:
+        except EndpointTaken:
             if endpoints is not None or not tries_left:  # else somebody was quicker
                 raise
     try:
