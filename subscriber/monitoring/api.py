@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
@@ -18,6 +19,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from bus.endpoints import is_loopback
 from bus.errors import AlertBusError
 from subscriber.deliveries import DeliveryState
 from subscriber.monitoring.metrics import Metrics, alertbus_version
@@ -127,10 +129,18 @@ def _add_health(app: FastAPI, parts: ApiParts) -> None:
 
 
 def _guard(token: str | None) -> Callable[[Request], None]:
-    """Return the check of the bearer token; without a token the daemon listens on loopback only."""
+    """Return the check of the bearer token; without a token the daemon listens on loopback only.
+
+    Then any page in a browser on this machine could reach it: a request that changes something must not come from a
+    page of another origin, and the host that is asked for must be this machine (or a page could name itself so).
+    """
 
     def check(request: Request) -> None:
         if token is None:
+            host = request.url.hostname or ""
+            origin = request.headers.get("origin")
+            if not is_loopback(host) or (origin is not None and not is_loopback(urlsplit(origin).hostname or "")):
+                raise HTTPException(403, "Only pages and programs of this machine may ask; set ALERTBUS_API_TOKEN.")
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not secrets.compare_digest(given.encode(), token.encode()):

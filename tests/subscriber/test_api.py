@@ -209,3 +209,24 @@ def test_openapi_describes_every_path(daemon: ServiceThread) -> None:
     described = json.loads(daemon.http.get("/openapi.json").text)
     names = ("status", "test", "history", "alerts/{alert_id}")
     assert {f"{PREFIX}/{name}" for name in names} <= set(described["paths"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Host": "evil.example:8787"}, {"Origin": "null"}],
+    ids=str,
+)
+def test_guard_without_a_token_refuses_pages_of_other_origins(
+    daemon: ServiceThread, providers: ProviderServer, headers: dict[str, str]
+) -> None:
+    """A page anywhere on the web can make a browser on this machine ask."""
+    before = len(providers.accepted)
+    error_of(daemon.http.post(f"{PREFIX}/test", headers=headers), 403)
+    error_of(daemon.http.get(f"{PREFIX}/history", headers=headers), 403)
+    assert len(providers.accepted) == before
+
+
+def test_guard_without_a_token_takes_pages_of_this_machine(daemon: ServiceThread) -> None:
+    """YoopRL's front end runs on a port of its own."""
+    for origin in ("http://localhost:3000", "http://127.0.0.1:8000"):
+        assert daemon.http.get(f"{PREFIX}/status", headers={"Origin": origin}).status_code == 200
