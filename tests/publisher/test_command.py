@@ -136,6 +136,19 @@ def test_run_queue_full_counts_what_was_refused(
     assert capsys.readouterr().out == "2 of 3 alerts journaled and waiting: no daemon answers yet\n"
 
 
+@pytest.mark.parametrize("arguments", [["hello", "--wait", "0.2"], ["--drain", "--wait", "0.2"]], ids=" ".join)
+def test_run_without_a_journal_that_works_promises_nothing(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """What no daemon stored is gone when the command ends, and a folder that can't be used is not drained."""
+    (tmp_path / "file").write_text("")
+    environment.setenv("ALERTBUS_JOURNAL", str(tmp_path / "file" / "journal"))
+    assert run(arguments) == EXIT_FAILED
+    told = capsys.readouterr()
+    assert "stay in the journal" not in told.err + told.out
+    assert "journal does not work" in told.err or "journal can't be used" in told.err
+
+
 def test_run_source_of_the_environment_is_the_traders(reached: ScriptedDaemon, environment: pytest.MonkeyPatch) -> None:
     """The script's end, or its stream, must never be taken for the trader's: it reads the same `.env`."""
     environment.setenv("ALERTBUS_SOURCE", "live_trader")

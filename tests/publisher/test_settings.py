@@ -155,15 +155,15 @@ def test_publisher_names_are_what_the_daemon_takes_for_the_publishers() -> None:
 
 
 def test_default_journal_folder_linux_is_the_state_home() -> None:
-    assert default_journal_folder({"HOME": "/home/ann"}, "linux") == Path("/home/ann/.local/state/alertbus/journal")
-    environ = {"HOME": "/home/ann", "XDG_STATE_HOME": "/state"}
+    assert default_journal_folder({"HOME": "/people/ann"}, "linux") == Path("/people/ann/.local/state/alertbus/journal")
+    environ = {"HOME": "/people/ann", "XDG_STATE_HOME": "/state"}
     assert default_journal_folder(environ, "linux") == Path("/state/alertbus/journal")
 
 
 @pytest.mark.parametrize("state", ["", "state", "./state"])
 def test_default_journal_folder_relative_state_home_is_ignored(state: str) -> None:
-    environ = {"HOME": "/home/ann", "XDG_STATE_HOME": state}
-    assert default_journal_folder(environ, "linux") == Path("/home/ann/.local/state/alertbus/journal")
+    environ = {"HOME": "/people/ann", "XDG_STATE_HOME": state}
+    assert default_journal_folder(environ, "linux") == Path("/people/ann/.local/state/alertbus/journal")
 
 
 def test_default_journal_folder_macos_is_application_support() -> None:
@@ -180,8 +180,8 @@ def test_default_journal_folder_windows_is_local_app_data(environ: dict[str, str
 
 
 def test_default_journal_folder_without_a_home_asks_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/told")
-    assert default_journal_folder({}, "linux") == Path("/home/told/.local/state/alertbus/journal")
+    monkeypatch.setenv("HOME", "/people/told")
+    assert default_journal_folder({}, "linux") == Path("/people/told/.local/state/alertbus/journal")
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,15 @@ def test_test_without_a_daemon_of_an_odd_text_sends_what_can_be_read(providers: 
     assert len(providers.telegram.accepted) == 1
 
 
+def test_test_through_a_daemon_only_sends_nothing_where_none_runs(providers: ProviderServer, tmp_path: Path) -> None:
+    """`make smoke` proves the queue; going round it would prove nothing."""
+    before = len(providers.accepted)
+    ended = command(daemon_environ(provider_environ(providers), tmp_path), tmp_path, "test", "all", "--daemon")
+    assert (ended.code, ended.out) == (1, "")
+    assert "No daemon answers" in ended.err
+    assert len(providers.accepted) == before
+
+
 @pytest.mark.parametrize("credentials", [True, False])
 def test_test_without_a_daemon_of_an_unknown_channel_names_the_known(
     providers: ProviderServer, tmp_path: Path, credentials: bool

@@ -232,3 +232,26 @@ def test_worker_rehearsal_fails_is_shown_when_the_database_is_back(bench: Bench,
     wait_until(lambda: bench.delivery(alert)["retries"] == 1)
     assert len(bench.shown) == 2
     assert bench.metric("attempts_total", channel="telegram", outcome=ACCEPTED.reason.value) == 0
+
+
+def test_worker_bug_of_ours_elsewhere_costs_one_delivery_its_turn_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: FakeClock
+) -> None:
+    """It keeps its lease for a while, holds up nobody, and is tried again."""
+
+    def fragile(delivery: Any, *args: Any) -> bool:
+        if delivery.alert.symbol == "BAD":
+            raise ZeroDivisionError
+        return False
+
+    monkeypatch.setattr("subscriber.delivery.worker.too_old", fragile)
+    bad = bench.add(risk_event(symbol="BAD"))
+    clock.advance(0.001)
+    good = bench.add()
+    bench.start(bench.desk(ScriptedChannel()))
+    bench.wait_for(good, "accepted")
+    assert bench.delivery(bad)["status"] == "pending"
+    assert "a delivery failed unexpectedly" in caplog.text
+    monkeypatch.undo()
+    clock.advance(61)
+    bench.wait_for(bad, "accepted")
