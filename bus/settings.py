@@ -35,6 +35,8 @@ PUBLISHER_NAMES: Final = (
     "ALERTBUS_SOURCE",
 )
 PREFIX: Final = "ALERTBUS_"
+#: How alike two whole names are, from 0 to 1, for one to be a misspelling of the other.
+_LOOKALIKE: Final = 0.8
 #: Bytes of a file that holds a secret; more is some other file.
 SECRET_FILE_LIMIT_BYTES: Final = 64 * 1024
 
@@ -223,6 +225,24 @@ def unknown_names(environment: Iterable[str], known: Collection[str]) -> list[tu
     """Return each ALERTBUS_ variable that nobody reads, with a sentence that says what may have been meant."""
     found = sorted(name for name in environment if name.upper().startswith(PREFIX) and name not in known)
     return [(name, f"is no setting of alertbus; {_suggestion(name, known)}") for name in found]
+
+
+def lookalikes(environment: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return a sentence for each variable that is no setting, and is named nearly as one that is not set.
+
+    No fault, for other programs share the environment: but a misspelt credential would pass for none at all.
+
+    Args:
+        environment: The names that are set.
+        known: The settings without the prefix `ALERTBUS_`, whose unknown names are faults.
+    """
+    names = set(environment)
+    found = []
+    for name in sorted(names - set(known)):
+        near = get_close_matches(name.upper(), sorted(set(known) - names), n=1, cutoff=_LOOKALIKE)
+        if near and not name.upper().startswith(PREFIX):
+            found.append(f"{name} is no setting of alertbus; did you mean {near[0]}?")
+    return found
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -145,6 +145,9 @@ def check(
         from subscriber.service import RunOptions, Service  # noqa: PLC0415
 
         Service(settings, RunOptions(), say=printer.say)  # checks the routes
+        Store(settings.store.database_url.get_secret_value()).database.check_place()
+        for hint in settings.hints:
+            printer.fault(hint)
         with ExitStack() as opened:
             channels = _built(channel_configs(settings), opened)
             if not online:

@@ -206,6 +206,8 @@ class Service:
             "dry_run": self.dry_run,
         }
         logger.info("ready", extra=fields)
+        for hint in self._settings.hints:
+            logger.warning("%s", hint)
         if self._without_credentials:
             self._say(NO_CREDENTIALS.format(command=_command("alertbus-subscriber")))
         elif self.dry_run:

@@ -15,7 +15,17 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from bus.settings import PUBLISHER_NAMES, Faults, SettingsGroup, SettingsReader, known_names, unknown_names, variables
+from bus.endpoints import CONTROL_NAME, DATA_NAME
+from bus.settings import (
+    PUBLISHER_NAMES,
+    Faults,
+    SettingsGroup,
+    SettingsReader,
+    known_names,
+    lookalikes,
+    unknown_names,
+    variables,
+)
 from subscriber.channel_settings import CHANNELS_NAME, ChannelRules, CredentialSettings, ProviderSettings
 from subscriber.channels.channel import AppriseConfig, ChannelConfig
 from subscriber.config_file import CONFIG_NAME, read_config_file
@@ -75,6 +85,7 @@ class SubscriberSettings:
     providers: ProviderSettings = field(default_factory=ProviderSettings)
     custom_channels: tuple[AppriseConfig, ...] = ()  #: from the TOML
     routes: list[dict[str, Any]] | None = None  #: the TOML's, as written; None where it has none
+    hints: tuple[str, ...] = ()  #: what looks like a mistake and may be another program's
 
     @classmethod
     def from_environment(
@@ -108,8 +119,10 @@ class SubscriberSettings:
             providers=reader.read(ProviderSettings) or ProviderSettings(),
             custom_channels=file.channels,
             routes=file.routes,
+            hints=tuple(lookalikes(reader.environment, known_names(CredentialSettings))),
         )
         _channels(settings, reader)
+        _check_ports(settings, reader)
         known = {name for group in GROUPS for name in known_names(group)} | {*PUBLISHER_NAMES, *file.variables}
         for name, sentence in unknown_names(reader.environment, known):
             reader.fault(name, sentence)
@@ -177,6 +190,13 @@ def secret_values(settings: SubscriberSettings) -> frozenset[str]:
     if settings.http.api_token is not None:
         secrets.add(settings.http.api_token.get_secret_value())
     return frozenset((secrets | set(map(unquote, secrets))) - {""})
+
+
+def _check_ports(settings: SubscriberSettings, faults: Faults) -> None:
+    """Report a port that the daemon would take from itself."""
+    for name, endpoints in ((DATA_NAME, settings.bus.data_endpoints), (CONTROL_NAME, settings.bus.control_endpoints)):
+        if str(settings.http.port) in {endpoint.rpartition(":")[2] for endpoint in endpoints}:
+            faults.fault("ALERTBUS_HTTP_PORT", f"is also a port of {name}; set another one")
 
 
 def _channels(settings: SubscriberSettings, faults: Faults) -> tuple[ChannelConfig, ...]:

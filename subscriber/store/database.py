@@ -92,8 +92,7 @@ class Database:
         Raises:
             ConfigurationError: The folder of the file is missing, or the PostgreSQL driver is not installed.
         """
-        if not self.is_postgresql:
-            _check_place(self.url)
+        self.check_place()
         try:
             self._engine = self._made_engine()
         except ImportError as error:
@@ -104,6 +103,15 @@ class Database:
         # the same engine and pool; what differs is how `_begin_sqlite` begins
         self._durable = self._engine.execution_options(**{_SYNCHRONOUS: "FULL"})
         self._forgettable = self._engine.execution_options(**{_SYNCHRONOUS: "NORMAL"})
+
+    def check_place(self) -> None:
+        """Check without opening anything that there is a folder for an SQLite file.
+
+        Raises:
+            ConfigurationError: There is none, or the file is a folder itself.
+        """
+        if not self.is_postgresql:
+            _check_place(self.url)
 
     def close(self) -> None:
         """Close every connection; harmless when it is not open."""

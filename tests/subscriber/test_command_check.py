@@ -208,3 +208,17 @@ def test_command_misused_ends_with_usage_and_exit_2(tmp_path: Path, arguments: t
     ended = command(daemon_environ({}, tmp_path), tmp_path, *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert "Usage" in ended.err
+
+
+def test_check_of_a_database_whose_folder_is_missing_says_what_run_would(tmp_path: Path) -> None:
+    environ = daemon_environ({"ALERTBUS_DATABASE_URL": f"sqlite:///{tmp_path}/missing/alertbus.db"}, tmp_path)
+    ended = command(environ, tmp_path, "check")
+    assert (ended.code, ended.out) == (2, "")
+    assert "does not exist" in ended.err
+
+
+def test_check_hints_at_a_credential_that_looks_misspelt(tmp_path: Path) -> None:
+    ended = command(daemon_environ({"TELEGRAM_BOT_TOCKEN": "canary"}, tmp_path), tmp_path, "check")
+    assert ended.code == 0
+    assert "TELEGRAM_BOT_TOCKEN is no setting of alertbus; did you mean TELEGRAM_BOT_TOKEN?" in ended.err
+    assert "canary" not in ended.err + ended.out

@@ -244,3 +244,32 @@ def test_load_notification_settings_reads_the_process_and_its_env_file(
     (tmp_path / ".env").write_text(f"TELEGRAM_BOT_TOKEN={TOKEN}\n")
     monkeypatch.setenv("TELEGRAM_CHAT_ID", "@traders")
     assert load_notification_settings().channels == ("telegram",)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TELEGRAM_BOT_TOCKEN", "TELEGRAM_BOT_TOKEN"),
+        ("TELEGRAM_CHATID", "TELEGRAM_CHAT_ID"),
+        ("telegram_chat_id", "TELEGRAM_CHAT_ID"),
+        ("TWILIO_ACCOUNT_SSID", "TWILIO_ACCOUNT_SID"),
+        ("NOTIFICATION_CHANNEL", "NOTIFICATION_CHANNELS"),
+    ],
+)
+def test_credential_that_is_misspelt_is_hinted_at(name: str, meant: str) -> None:
+    """It is no fault, for the name may be another program's; but it must not pass for no credentials at all."""
+    settings = SubscriberSettings.from_environment({name: "canary-value"}, env_file=None)
+    assert settings.hints == (f"{name} is no setting of alertbus; did you mean {meant}?",)
+    assert "canary" not in str(settings.hints)
+
+
+@pytest.mark.parametrize("name", ["PATH", "TWILIO_REGION", "TELEGRAM_API_HASH", "WHATSAPP_WEBHOOK_SECRET", "HOME"])
+def test_name_of_another_program_is_not_hinted_at(name: str) -> None:
+    assert SubscriberSettings.from_environment({name: "x"}, env_file=None).hints == ()
+
+
+@pytest.mark.parametrize("name", ["DATA", "CONTROL"])
+def test_port_that_the_daemon_would_take_from_itself_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        SubscriberSettings.from_environment({f"ALERTBUS_{name}_ENDPOINT": "tcp://127.0.0.1:8787"}, env_file=None)
+    assert f"ALERTBUS_HTTP_PORT is also a port of ALERTBUS_{name}_ENDPOINT; set another one." in caught.value.problems
