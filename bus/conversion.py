@@ -193,7 +193,7 @@ def _as_list(value: object, limit: int) -> object | None:
     dimensions = getattr(value, "ndim", 0)
     if dimensions > 1:
         return list(value[: limit + 1])  # type: ignore[index]  # rows, each of which is cut in its turn
-    if dimensions == 1 and len(value) > limit:  # type: ignore[arg-type]
-        convert = value[: limit + 1].tolist  # type: ignore[index]
+    if dimensions == 1 and len(value) > limit:  # type: ignore[arg-type]  # what has dimensions has a length
+        convert = value[: limit + 1].tolist  # type: ignore[index]  # and a beginning
     listed: object = convert()
     return listed if type(listed) in {list, float, int, str, bool} else None

@@ -52,7 +52,7 @@ def _build() -> int:
     from dashboards.grafana import dashboard_json  # noqa: PLC0415 - export has to work without the SDK
 
     _DASHBOARD.write_text(dashboard_json(), encoding="utf-8", newline="\n")
-    print(f"{_DASHBOARD} written")  # noqa: T201
+    print(f"{_DASHBOARD} written")
     return EXIT_DONE
 
 
@@ -61,7 +61,7 @@ def _check() -> int:
 
     if _DASHBOARD.read_text(encoding="utf-8") != dashboard_json():
         return _complain(f"{_DASHBOARD} is stale: run `python -m dashboards build` and commit it", EXIT_FAILED)
-    print(f"{_DASHBOARD} is fresh")  # noqa: T201
+    print(f"{_DASHBOARD} is fresh")
     return EXIT_DONE
 
 
@@ -69,12 +69,12 @@ def _export(directory: Path) -> int:
     target = directory / _DASHBOARD.relative_to(_PACKAGE)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(_DASHBOARD.read_bytes())
-    print(f"{target} written")  # noqa: T201
+    print(f"{target} written")
     return EXIT_DONE
 
 
 def _complain(problem: str, code: int) -> int:
-    print(f"python -m dashboards: {problem}", file=sys.stderr)  # noqa: T201
+    print(f"python -m dashboards: {problem}", file=sys.stderr)
     return code
 
 

@@ -51,10 +51,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return _used(publisher, options)
     except ConfigurationError as error:
         for problem in error.problems:
-            print(f"alertbus-publish: {problem}", file=sys.stderr)  # noqa: T201
+            print(f"alertbus-publish: {problem}", file=sys.stderr)
         return EXIT_USAGE
     except AlertBusError as error:
-        print(f"alertbus-publish: {error}", file=sys.stderr)  # noqa: T201
+        print(f"alertbus-publish: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_FAILED
@@ -67,7 +67,7 @@ def _used(publisher: Publisher, options: argparse.Namespace) -> int:
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
             option = str(fault["loc"][0]).removesuffix("_type")
-            print(f"alertbus-publish: --{option}: {fault['msg']}", file=sys.stderr)  # noqa: T201
+            print(f"alertbus-publish: --{option}: {fault['msg']}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_FAILED
@@ -89,23 +89,23 @@ def _publish(publisher: Publisher, options: argparse.Namespace) -> int:
     stats = publisher.stats()
     if stats.volatile or not flushed:
         reason = stats.last_error or f"it took nothing for {_FLUSH_SECONDS:g} s"
-        print(f"alertbus-publish: sent at best, for the journal does not work: {reason}", file=sys.stderr)  # noqa: T201
+        print(f"alertbus-publish: sent at best, for the journal does not work: {reason}", file=sys.stderr)
         return EXIT_FAILED
     where = "sent" if _answers(publisher) else "waiting: no daemon answers yet"
-    print(f"{published - refused} of {published} alerts journaled and {where}")  # noqa: T201
+    print(f"{published - refused} of {published} alerts journaled and {where}")
     return EXIT_DONE if refused == 0 else EXIT_FAILED
 
 
 def _told_wait(publisher: Publisher, published: int, refused: int, *, stored: bool, seconds: float) -> int:
     if stored and refused == 0:
-        print(f"{published} of {published} alerts stored by a daemon")  # noqa: T201
+        print(f"{published} of {published} alerts stored by a daemon")
         return EXIT_DONE
     stats = publisher.stats()
     told = f"alertbus-publish: not stored within {seconds:g} s: {_missing_daemon(publisher)}."
     if stats.volatile:
-        print(f"{told} It is lost, for the journal does not work: {stats.last_error}", file=sys.stderr)  # noqa: T201
+        print(f"{told} It is lost, for the journal does not work: {stats.last_error}", file=sys.stderr)
         return EXIT_FAILED
-    print(  # noqa: T201
+    print(
         f"{told} {stats.journal_alerts} alerts stay in the journal and are sent when a daemon runs "
         "(alertbus-publish --drain, or any publisher on this machine).",
         file=sys.stderr,
@@ -119,19 +119,19 @@ def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
     limit = time.monotonic() + seconds
     found = publisher.stats().journal_alerts
     if publisher.stats().volatile:
-        print(f"alertbus-publish: the journal can't be used: {publisher.stats().last_error}", file=sys.stderr)  # noqa: T201
+        print(f"alertbus-publish: the journal can't be used: {publisher.stats().last_error}", file=sys.stderr)
         return EXIT_FAILED
     if not found:
-        print("nothing to drain: 0 alerts wait in the journal")  # noqa: T201
+        print("nothing to drain: 0 alerts wait in the journal")
         return EXIT_DONE
     while publisher.stats().journal_alerts and time.monotonic() < limit:
         time.sleep(_DRAIN_POLL_SECONDS)  # the sender's thread does the work; this one only watches
     left = publisher.stats().journal_alerts
     found = max(found, left)  # a journal that can't be read is told by an alert of this publisher's own
-    print(f"{found - left} of {found} alerts drained, {left} left")  # noqa: T201
+    print(f"{found - left} of {found} alerts drained, {left} left")
     if left == 0:
         return EXIT_DONE
-    print(f"alertbus-publish: not drained within {seconds:g} s: {_missing_daemon(publisher)}", file=sys.stderr)  # noqa: T201
+    print(f"alertbus-publish: not drained within {seconds:g} s: {_missing_daemon(publisher)}", file=sys.stderr)
     return EXIT_NOT_STORED
 
 

@@ -13,8 +13,6 @@ from subscriber.policy.pacing import Pacing
 #: Failures in a row after which a channel is shown as in Error.
 _ERROR_AFTER: Final = 3
 
-LastError = dict[str, str | int | None]
-
 
 class Wake:
     """Wakes every thread of a channel, those too that are busy now and only then begin to wait.
@@ -54,8 +52,6 @@ class ChannelDesk:
         self.wake = Wake()
         #: Whether the database knows that it sends to people.
         self.sent_for_real = False
-        self.last_success_us: int | None = None
-        self.last_error: LastError | None = None
         self._clock = clock
         self._pacing = Pacing(channel.pace)
         self._lock = threading.Lock()
@@ -100,16 +96,8 @@ class ChannelDesk:
         """Remember how an attempt ended; True when it is what pauses the channel."""
         with self._lock:
             if outcome.accepted:
-                self.last_success_us = self._clock.now_us()
                 self._failures = 0
                 return False
-            self.last_error = {
-                "reason": outcome.reason.value,
-                "status": outcome.status,
-                "code": outcome.code,
-                "detail": outcome.detail,
-                "at_us": self._clock.now_us(),
-            }
             if outcome.reason in {Reason.UNAVAILABLE, Reason.NETWORK, Reason.TIMEOUT}:
                 self._failures += 1
             pauses = outcome.reason is Reason.UNAUTHORIZED and not self._paused

@@ -28,9 +28,9 @@ from subscriber.deliveries import (
 
 _MICROSECONDS: Final = 1_000_000
 _HOUR_SECONDS: Final = 3600.0
-#: A CRITICAL is told however late; a WARNING is of use for a day; trades and INFO for a night.
+#: A CRITICAL is told however late; the rest is of use for a day, which is the setting's default, too.
 DEFAULT_MAX_AGE_SECONDS: Final[Mapping[Severity, float | None]] = MappingProxyType(
-    {Severity.CRITICAL: None, Severity.WARNING: 24 * _HOUR_SECONDS, Severity.INFO: 12 * _HOUR_SECONDS}
+    {Severity.CRITICAL: None, Severity.WARNING: 24 * _HOUR_SECONDS, Severity.INFO: 24 * _HOUR_SECONDS}
 )
 #: The wait, and as much again of jitter, when a provider says "too fast" without saying how long: such refusals
 #: do not count, so the exponential curve would stay at its beginning and hammer.

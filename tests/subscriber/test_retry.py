@@ -128,9 +128,9 @@ OPAQUE = OpaqueAlert(original_kind="x", event_type="X", severity=Severity.CRITIC
         (OPAQUE, 10_000 * HOUR_US, False),
         (risk(Severity.WARNING), 24 * HOUR_US, False),
         (risk(Severity.WARNING), 24 * HOUR_US + 1, True),
-        (risk(Severity.INFO), 12 * HOUR_US, False),
-        (risk(Severity.INFO), 12 * HOUR_US + 1, True),
-        (AgentAction(action=Action.BUY), 12 * HOUR_US + 1, True),
+        (risk(Severity.INFO), 24 * HOUR_US, False),
+        (risk(Severity.INFO), 24 * HOUR_US + 1, True),
+        (AgentAction(action=Action.BUY), 24 * HOUR_US + 1, True),
         (risk(Severity.INFO), -HOUR_US, False),
     ],
 )

@@ -49,7 +49,7 @@ def test_delivery_accepted_is_recorded_and_counted(bench: Bench, clock: FakeCloc
     assert bench.metric("attempt_seconds_count", channel="telegram") == 1
     assert bench.metric("end_to_end_seconds_count", channel="telegram", severity="CRITICAL") == 1
     assert bench.metric("end_to_end_seconds_sum", channel="telegram", severity="CRITICAL") == pytest.approx(1.4)
-    assert desk.last_success_us == clock.now_us()
+    assert bench.store.last_success_us("telegram") == clock.now_us()
 
 
 def test_delivery_before_first_send_notes_that_the_database_sends_for_real(bench: Bench, store: Store) -> None:
