@@ -17,7 +17,7 @@ Data, publisher to daemon, on PUB/SUB (and, replayed, on the control channel beh
 Control, both ways, on DEALER/ROUTER (the ROUTER's identity frame is not drawn):
 
     +------------------------------------+
-    | [version, type, {field: value, …}] |     type: heartbeat, goodbye, welcome, ack, replay
+    | [version, type, {field: value, …}] |     type: heartbeat, goodbye, unavailable, welcome, ack, replay
     +------------------------------------+
     +------------------------------+-------+--------+------+
     | [version, "replayed", {}]    | topic | header | body |
@@ -60,6 +60,9 @@ BODY_LIMIT_BYTES: Final = 64 * 1024
 FRAME_LIMIT_BYTES: Final = 2 * BODY_LIMIT_BYTES
 #: Why frames could not be read: a closed set, the label of `alertbus_messages_invalid_total`.
 INVALID_REASONS: Final = ("frame_count", "topic", "header", "body", "oversized", "control", "version")
+
+#: Why a whole stream is unavailable: no loss, since another publisher may offer it.
+NOT_OFFERED: Final = "not offered"
 
 _STREAM_BYTES: Final = 16
 _MAX_SEQUENCE: Final = 2**63 - 1
@@ -117,6 +120,8 @@ class Heartbeat(_Control):
     volatile: bool = False
     progressed_us: Sequence64 | None = None
     progress_limit_us: Sequence64 | None = None
+    #: The store that `first_unacknowledged` is meant for; empty before its welcome, None where it is not said.
+    store_id: Text | None = None
 
 
 class Goodbye(_Control):
@@ -155,13 +160,23 @@ class Replay(_Control):
     last: First64
 
 
+class Unavailable(_Control):
+    """Publisher to daemon, in answer to a replay: these numbers of what you asked for can't be had here."""
+
+    type: Literal["unavailable"] = "unavailable"
+    stream: Stream
+    first: First64
+    last: First64
+    reason: Text
+
+
 class Replayed(_Control):
     """The frame in front of an envelope that is sent again."""
 
     type: Literal["replayed"] = "replayed"
 
 
-Control = Heartbeat | Goodbye | Welcome | Ack | Replay | Replayed
+Control = Heartbeat | Goodbye | Welcome | Ack | Replay | Unavailable | Replayed
 _CONTROL: Final[TypeAdapter[Control]] = TypeAdapter(Annotated[Control, Field(discriminator="type")])
 
 

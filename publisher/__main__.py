@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from bus.alerts import NAME_LIMIT, Action, AgentAction, Alert, RiskEvent, Severity
 from bus.errors import AlertBusError, ConfigurationError
-from publisher.publisher import Publisher
+from publisher.publisher import Publisher, PublisherStats
 from publisher.settings import PublisherSettings
 
 EXIT_DONE: Final = 0
@@ -31,6 +31,8 @@ SOURCE: Final = "alertbus-publish"
 _DRAIN_POLL_SECONDS: Final = 0.05
 _FLUSH_SECONDS: Final = 5.0
 _DEFAULT_DRAIN_SECONDS: Final = 30.0
+#: How long one daemon's answer is enough only when all that are configured answer.
+_ALL_DAEMONS_SECONDS: Final = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,25 +116,37 @@ def _told_wait(publisher: Publisher, published: int, refused: int, *, stored: bo
 
 
 def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
-    """Offer what lies in the journal folder until it is acknowledged or the time is up."""
+    """Offer what lies in the journal folder until every daemon that answers has it, or the time is up."""
     seconds = options.wait if options.wait is not None else _DEFAULT_DRAIN_SECONDS
-    limit = time.monotonic() + seconds
-    found = publisher.stats().journal_alerts
-    if publisher.stats().volatile:
-        print(f"alertbus-publish: the journal can't be used: {publisher.stats().last_error}", file=sys.stderr)
+    started = time.monotonic()
+    stats = publisher.stats()
+    if stats.volatile:
+        print(f"alertbus-publish: the journal can't be used: {stats.last_error}", file=sys.stderr)
         return EXIT_FAILED
-    if not found:
+    if not stats.journal_alerts:
         print("nothing to drain: 0 alerts wait in the journal")
         return EXIT_DONE
-    while publisher.stats().journal_alerts and time.monotonic() < limit:
+    while time.monotonic() < started + seconds:
+        stats = publisher.stats()
+        waited = time.monotonic() >= started + _ALL_DAEMONS_SECONDS
+        if _drained(stats) and (waited or all(daemon.answers for daemon in stats.daemons)):
+            break
         time.sleep(_DRAIN_POLL_SECONDS)  # the sender's thread does the work; this one only watches
-    left = publisher.stats().journal_alerts
-    found = max(found, left)  # a journal that can't be read is told by an alert of this publisher's own
-    print(f"{found - left} of {found} alerts drained, {left} left")
-    if left == 0:
+    stats = publisher.stats()
+    left = stats.journal_alerts
+    print(f"{stats.acknowledged} of {stats.acknowledged + left} alerts drained, {left} left")
+    if _drained(stats):
+        if left:
+            print(f"{left} alerts stay in the journal for a store that does not answer any more")
         return EXIT_DONE
     print(f"alertbus-publish: not drained within {seconds:g} s: {_missing_daemon(publisher)}", file=sys.stderr)
     return EXIT_NOT_STORED
+
+
+def _drained(stats: PublisherStats) -> bool:
+    """Whether a daemon answers, and every one that does has all there is, goodbyes included."""
+    answered = any(daemon.answers for daemon in stats.daemons)
+    return answered and stats.unacknowledged == stats.waiting_journals == stats.queued == 0
 
 
 def _answers(publisher: Publisher) -> bool:

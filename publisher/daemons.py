@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 import zmq
 
 from bus.errors import WireError
 from bus.wire import Ack, Control, Header, Replay, Replayed, Welcome, decode_control, encode_control, encode_frames
+from publisher.asked import Asked
 from publisher.outbox import Entry
 
 _REPLAYED: Final = encode_control(Replayed())
-#: Ranges that a daemon may have asked for and not yet got; it repeats what it still misses.
-_MOST_RANGES: Final = 64
 
 
 class Daemon:
@@ -25,9 +23,22 @@ class Daemon:
         self.endpoint = endpoint
         self.store_id: str | None = None
         self.reachable = False
+        #: Whether it said who stores since it is reachable; another daemon may listen there now.
+        self.welcomed = False
         #: Its newest answer to the goodbye of the publisher's own stream.
         self.goodbye_ack: Ack | None = None
-        self.asked: deque[Replay] = deque(maxlen=_MOST_RANGES)
+        #: What it asked for and was not answered yet.
+        self.asked = Asked()
+
+    @property
+    def answering(self) -> str | None:
+        """The store that answers at this endpoint now; None where none does."""
+        return self.store_id if self.reachable and self.welcomed else None
+
+    def welcome(self, store_id: str) -> None:
+        """Note who stores there."""
+        self.store_id = store_id
+        self.welcomed = True
 
     def send(self, message: Control) -> bool:
         """Send a control message, or return False when the daemon is away or can't keep up."""
@@ -61,7 +72,7 @@ class Daemon:
         try:
             self.socket.send_multipart(frames, zmq.DONTWAIT)
         except zmq.Again:
-            self.reachable = False
+            self.reachable = self.welcomed = False
             return False
         self.reachable = True
         return True

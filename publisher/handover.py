@@ -85,6 +85,7 @@ class Handover:
         """Take at most `limit` alerts, the last tenth of which only urgent ones may use."""
         self.items: deque[Item] = deque()
         self.counters = Counters()
+        self._ended = False
         self._limit = limit
         self._ordinary_limit = limit - max(int(limit * _RESERVED_SHARE), 1)
 
@@ -92,13 +93,26 @@ class Handover:
         """Append an alert, or refuse it and count that; never waits."""
         if len(self.items) < (self._limit if urgent else self._ordinary_limit):
             self.items.append(item)  # the deque is the lock: append is atomic, and a few over the limit do no harm
-            return True
+            if not self._ended or not self._taken_back(item):
+                return True
         self.counters.refuse()
         return False
 
     def end(self) -> None:
-        """Refuse every alert from now on: the thread that would take it has ended."""
+        """Refuse every alert from now on; whoever calls this takes once more what came before."""
         self._limit = self._ordinary_limit = 0
+        self._ended = True
+
+    def _taken_back(self, item: Item) -> bool:
+        """Remove an alert that came when the end had begun, unless the last look into the queue took it."""
+        while True:
+            try:
+                self.items.remove(item)
+            except ValueError:
+                return False
+            except IndexError:  # another thread took or added one while this one compared
+                continue
+            return True
 
     def put_flush(self) -> Flush:
         """Append a mark; marks are never refused."""

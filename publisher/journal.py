@@ -10,142 +10,112 @@ acknowledged is never given out again. Used by the sender's thread alone.
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bus.alerts import NAME_LIMIT
 from bus.conversion import text_of
+from publisher.acknowledged import Acknowledged
 from publisher.errors import JournalDamaged, JournalError
-from publisher.journal_folder import SUFFIX, told
-from publisher.locks import FileLock
-from publisher.outbox import Entry
-
-logger = logging.getLogger(__name__)
+from publisher.journal_file import JournalFile
+from publisher.outbox import Entry, readable, settled
 
 _STREAM_BYTES: Final = 16
-_FORMAT: Final = 1
 #: Rows of one INSERT statement, largest first. One statement gives the GIL up once instead of once per row, which a
 #: trading loop that never sleeps makes dear; powers of two keep the prepared statements few.
 _INSERT_SIZES: Final = tuple(2**power for power in range(10, -1, -1))
 #: A file that is too large is cut to this share of its limit, so that it is not cut again at once.
 _KEPT_SHARE: Final = 0.9
-_SCHEMA: Final = """
-CREATE TABLE outbox (
-    sequence INTEGER PRIMARY KEY, published_us INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE acknowledged (store_id TEXT PRIMARY KEY, up_to INTEGER NOT NULL, seen_us INTEGER NOT NULL);
-CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL);
-"""
 
 
 class Journal:
     """One stream in one file. The numbers that it holds have no gap: only the oldest ever leave."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock, *, own: bool) -> None:
+    def __init__(self, file: JournalFile, *, own: bool) -> None:
         """Read where the stream stands; use `create` or `adopt`.
 
         Raises:
             JournalError: The file can't be read.
             JournalDamaged: It is no journal.
         """
-        self._path = path
-        self._connection = connection
-        self._lock = lock
+        self._file = file
         self.own = own
-        self.goodbye_heard = False
-        with told(path):
-            meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-            acknowledged = connection.execute("SELECT store_id, up_to FROM acknowledged").fetchall()
+        with file.told():
+            meta: dict[str, Any] = dict(file.connection.execute("SELECT key, value FROM meta").fetchall())
+            stores = file.connection.execute("SELECT store_id, up_to, seen_us FROM acknowledged").fetchall()
             # Two searches in the index: one SELECT of both, or a count, would read the whole file.
-            (lowest, highest) = connection.execute(
+            (lowest, highest) = file.connection.execute(
                 "SELECT (SELECT min(sequence) FROM outbox), (SELECT max(sequence) FROM outbox)"
             ).fetchone()
         try:
             self.stream: bytes = memoryview(meta["stream"]).tobytes()  # of bytes only, a number is refused
-            self._acknowledged = {str(store_id): int(up_to) for store_id, up_to in acknowledged}
-            if len(self.stream) != _STREAM_BYTES or min([lowest or 1, *self._acknowledged.values()]) < 0:
+            up_to = {str(store_id): int(number) for store_id, number, _ in stores}
+            #: By store, when it was last seen by the wall clock of whoever wrote it, in microseconds since 1970.
+            self.seen_us = {str(store_id): int(seen_us) for store_id, _, seen_us in stores}
+            floor = int(meta.get("settled", 0))
+            least = min([0 if lowest is None else lowest - 1, floor, *up_to.values()])  # streams begin at 1
+            if len(self.stream) != _STREAM_BYTES or least < 0:
                 raise ValueError("it holds numbers that no stream has")
         except (KeyError, ValueError, TypeError) as error:
-            raise JournalDamaged(f"{path} is no journal: {error}") from error
+            raise JournalDamaged(f"{file.path} is no journal: {error}") from error
         self.source = text_of(meta.get("source"), NAME_LIMIT)
         self.goodbye: str | None = text_of(meta["goodbye"], NAME_LIMIT) if "goodbye" in meta else None
-        self.last: int = max([highest or 0, *self._acknowledged.values()])
+        self.goodbye_heard_by: set[str] = set()
+        self.acknowledged = Acknowledged(up_to, floor)
+        self.last: int = max([highest or 0, floor, *up_to.values()])
         self._first_held: int = lowest or self.last + 1
 
     @classmethod
-    def create(cls, folder: Path, source: str, *, sync: str) -> Journal:
+    def create(cls, folder: Path, source: str, *, sync: str, with_room: bool = False) -> Journal:
         """Begin a new stream in a new file.
 
         Args:
             folder: Made when it does not exist, readable by its owner only.
             source: The publisher's name, told with everything in the stream.
             sync: `normal` survives kill -9; `full` survives power loss and costs an fsync per batch.
+            with_room: Whether the disk has to prove that it has some room, after it had none.
 
         Raises:
             JournalError: The folder or the file can't be made.
         """
         stream = os.urandom(_STREAM_BYTES)
-        path = folder / f"{stream.hex()}{SUFFIX}"
-        with told(path):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = FileLock.acquire(path.with_suffix(".lock"))
-            if lock is None:
-                raise JournalError(f"{path} is locked by another process although its name is new.")
-            connection = None
-            try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # what trades is nobody else's
-                connection = _connect(path, sync)
-                connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_FORMAT};")
-                connection.execute("INSERT INTO meta VALUES ('stream', ?), ('source', ?)", (stream, source))
-                connection.execute("COMMIT")
-                return cls(path, connection, lock, own=True)
-            except BaseException:
-                if connection is not None:
-                    connection.close()
-                _remove(path)
-                lock.release(remove=True)
-                raise
+        file = JournalFile.create(folder, stream, source, sync=sync, with_room=with_room)
+        try:
+            return cls(file, own=True)
+        except BaseException:
+            file.close(settled=True)
+            raise
 
     @classmethod
     def adopt(cls, path: Path, *, sync: str) -> Journal | None:
         """Take over what a process left, or return None when it is still held, or gone.
 
         Raises:
-            JournalError: The file can't be read now, or only by a newer version; it stays where it is.
+            JournalError: The file can't be read now; it stays where it is.
+            JournalNewer: Only a newer version can read it; it stays where it is.
             JournalDamaged: It will never be readable; `set_aside` moves it out of the way.
         """
-        with told(path):
-            lock = FileLock.acquire(path.with_suffix(".lock"))
-        if lock is None:
+        file = JournalFile.take_over(path, sync=sync)
+        if file is None:
             return None
-        connection = None
         try:
-            with told(path):
-                if not path.exists():  # its last owner settled and removed it between our listing and our lock
-                    lock.release(remove=True)
-                    return None
-                connection = _connect(path, sync)
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                if version == tables == 0:  # a process died between making the file and its first commit
-                    connection.close()
-                    _remove(path)
-                    lock.release(remove=True)
-                    return None
-            if version > _FORMAT:
-                raise JournalError(f"{path} has format {version}; this version reads {_FORMAT}. Upgrade alertbus.")
-            if version < _FORMAT:
-                raise JournalDamaged(f"{path} is no journal: it has format {version}.")
-            return cls(path, connection, lock, own=False)
+            return cls(file, own=False)
         except BaseException:
-            if connection is not None:
-                connection.close()
-            lock.release()
+            file.close(settled=False)
             raise
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a part of the file turned out to be damaged; what can be read stays on offer."""
+        return self._file.damaged
 
     def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
         """Write a batch in one transaction; it is durable when this returns.
@@ -157,7 +127,7 @@ class Journal:
         rows: list[object] = []
         for sequence, (published_us, topic, body) in enumerate(batch, first):
             rows += (sequence, published_us, topic, body)
-        with self._transaction() as connection:
+        with self._file.transaction(patient=True) as connection:
             start = 0
             for size in _sizes(len(batch)):
                 connection.execute(_insert(size), rows[start : start + 4 * size])
@@ -166,18 +136,30 @@ class Journal:
         return first
 
     def read(self, first: int, last: int, limit: int) -> list[Entry]:
-        """Return what is held of a range, oldest first, at most `limit`.
+        """Return what is held of a range, oldest first, at most `limit` numbers; a row that is no alert is left out.
 
         Raises:
-            JournalError: The file can't be read.
+            JournalError: The file can't be read now.
+            JournalDamaged: A part of the range never can be.
         """
-        with told(self._path):
-            rows = self._connection.execute(
+        with self._file.told():
+            rows = self._file.connection.execute(
                 "SELECT sequence, published_us, topic, body FROM outbox WHERE sequence BETWEEN ? AND ? "
                 "ORDER BY sequence LIMIT ?",
-                (first, last, limit),
+                (max(first, self._first_held), last, limit),
             ).fetchall()
-        return [Entry(*row) for row in rows]
+        return [Entry(*row) for row in rows if readable(*row[1:])]
+
+    def note_store(self, store_id: str, seen_us: int) -> None:
+        """Keep for a store, from now on, what it has not acknowledged, and note when it was seen.
+
+        Raises:
+            JournalError: The file can't be written; in memory it is noted all the same.
+        """
+        self.acknowledged.note(store_id, self.first_unacknowledged(store_id) - 1)
+        self.seen_us[store_id] = seen_us
+        with self._file.transaction() as connection:
+            self._write_store(connection, store_id, self.acknowledged.of(store_id), seen_us)
 
     def acknowledge(self, store_id: str, up_to: int, now_us: int) -> None:
         """Note how far a store has it; what every known store has is removed.
@@ -185,42 +167,67 @@ class Journal:
         A number beyond `last` is cut to it: no daemon can have stored what was never given out.
 
         Raises:
-            JournalError: The file can't be written; the daemon's next ack tries again.
+            JournalError: The file can't be written. In memory it is noted all the same, for the store has it; an
+                adopter would offer it once more.
         """
         up_to = min(up_to, self.last)
-        if up_to <= self._acknowledged.get(store_id, -1):
+        if up_to <= self.acknowledged.of(store_id):
             return
-        settled = min([up_to, *(number for store, number in self._acknowledged.items() if store != store_id)])
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO acknowledged VALUES (?, ?, ?) "
-                "ON CONFLICT (store_id) DO UPDATE SET up_to = excluded.up_to, seen_us = excluded.seen_us",
-                (store_id, up_to, now_us),
-            )
+        settled = self.acknowledged.settled_with(store_id, up_to)
+        fault = None
+        try:
+            with self._file.transaction() as connection:
+                self._write_store(connection, store_id, up_to, now_us)
+                connection.execute("DELETE FROM outbox WHERE sequence <= ?", (settled,))
+        except JournalError as error:
+            fault = error
+        self.acknowledged.note(store_id, up_to)
+        self.seen_us[store_id] = now_us
+        self._first_held = max(self._first_held, settled + 1)
+        if fault is not None:
+            raise fault
+
+    def forget_stores(self, store_ids: Collection[str]) -> None:
+        """Keep nothing for these stores any more; what all others have is removed.
+
+        Raises:
+            JournalError: The file can't be written; nothing changed.
+        """
+        settled = self.acknowledged.settled_without(store_ids)
+        with self._file.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('settled', ?)", (settled,))
+            connection.executemany("DELETE FROM acknowledged WHERE store_id = ?", [(each,) for each in store_ids])
             connection.execute("DELETE FROM outbox WHERE sequence <= ?", (settled,))
-        self._acknowledged[store_id] = up_to
+        self.acknowledged.forget(store_ids)
+        for store_id in store_ids:
+            self.seen_us.pop(store_id, None)
         self._first_held = max(self._first_held, settled + 1)
 
-    def prune(self, published_before_us: int, most_bytes: int) -> int:
+    def prune(self, most_bytes: int, *, old_up_to: int = 0, published_before_us: int = 0) -> int:
         """Forget what is too old, and the oldest when the file is too large; return how many alerts.
 
         They were not acknowledged by every store, so the daemon finds them missing and records them as lost. The
         newest one always stays: it says how many there were.
 
+        Args:
+            most_bytes: What the alerts may take.
+            old_up_to: The highest number that is too old by the monotonic clock.
+            published_before_us: What was published before is too old, too, by the wall clock.
+
         Raises:
             JournalError: The file can't be written.
         """
-        with told(self._path):
-            (pages, page_bytes, free) = self._connection.execute(
+        with self._file.told():
+            (pages, page_bytes, free) = self._file.connection.execute(
                 "SELECT page_count, page_size, freelist_count FROM pragma_page_count, pragma_page_size, "
                 "pragma_freelist_count"
             ).fetchone()
             # Up to the first one that is young enough, whatever is behind it: a clock may have been set back, and
             # a gap in what is held could never be told from a loss on the way.
-            young = self._connection.execute(
+            young = self._file.connection.execute(
                 "SELECT sequence FROM outbox WHERE published_us >= ? ORDER BY sequence LIMIT 1", (published_before_us,)
             ).fetchone()
-        first_kept = self.last if young is None else int(young[0])
+        first_kept = max(self.last if young is None else int(young[0]), old_up_to + 1)
         used_bytes = (pages - free) * page_bytes
         if used_bytes > most_bytes:
             surplus = int(self.held() * (1 - _KEPT_SHARE * most_bytes / used_bytes)) + 1
@@ -228,7 +235,7 @@ class Journal:
         removed = min(first_kept, self.last) - self._first_held
         if removed <= 0:
             return 0
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute("DELETE FROM outbox WHERE sequence < ?", (self._first_held + removed,))
         self._first_held += removed
         return removed
@@ -239,8 +246,7 @@ class Journal:
 
     def first_unacknowledged(self, store_id: str | None) -> int:
         """Return the lowest number that this store has not acknowledged; for a new store, that a known one has not."""
-        known: int | None = self._acknowledged.get(store_id) if store_id else None
-        return (min(self._acknowledged.values(), default=0) if known is None else known) + 1
+        return self.acknowledged.first_missing(store_id)
 
     def held(self) -> int:
         """Return how many alerts are held."""
@@ -252,47 +258,33 @@ class Journal:
         Raises:
             JournalError: The file can't be written.
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('goodbye', ?)", (reason,))
         self.goodbye = reason
 
+    def in_place(self) -> bool:
+        """Whether the file and its lock are still where they were; False when somebody removed or replaced them.
+
+        Raises:
+            JournalError: The folder can't be looked into.
+        """
+        return self._file.in_place()
+
     def close(self) -> None:
-        """Let go of the file; remove it when nothing is left in it, and no store waits for its goodbye."""
-        with suppress(sqlite3.Error):
-            self._connection.close()
-        settled = self.held() == 0 and (self.goodbye is None or self.goodbye_heard or not self._acknowledged)
-        if settled:
-            _remove(self._path)
-        self._lock.release(remove=settled)
+        """Let go of the file; remove it when nothing is left in it, and no store waits for its goodbye.
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with told(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
-                    self._connection.execute("ROLLBACK")
-                raise
+        A damaged one from which all was taken that can be read is set aside instead; one that somebody removed, and
+        perhaps replaced, is left alone.
+        """
+        self._file.close(settled=settled(self))
 
-
-def _connect(path: Path, sync: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _remove(path: Path) -> None:
-    for name in (path.name, path.name + "-wal", path.name + "-shm"):
-        with suppress(OSError):  # what stays is empty, and the next publisher tries again
-            path.with_name(name).unlink()
+    @staticmethod
+    def _write_store(connection: sqlite3.Connection, store_id: str, up_to: int, seen_us: int) -> None:
+        connection.execute(
+            "INSERT INTO acknowledged VALUES (?, ?, ?) "
+            "ON CONFLICT (store_id) DO UPDATE SET up_to = excluded.up_to, seen_us = excluded.seen_us",
+            (store_id, up_to, seen_us),
+        )
 
 
 def _sizes(count: int) -> Iterator[int]:

@@ -1,26 +1,25 @@
-"""The folder of journals: what lies there, and what becomes of a file that can't be read."""
+"""The folder of journals: what lies there, and what becomes of one that can't be read."""
 
 from __future__ import annotations
 
-import logging
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from publisher.errors import JournalDamaged, JournalError
-
-logger = logging.getLogger(__name__)
+from publisher.errors import JournalBusy, JournalDamaged, JournalError
 
 SUFFIX: Final = ".journal"
 #: What SQLite says of a file that no waiting and no room on the disk will make readable.
 #: SQLITE_ERROR is a table that is missing.
 _DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+_BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
-def left_behind(folder: Path) -> list[Path]:
-    """Return the journals in a folder, whoever holds them, oldest first.
+def left_behind(folder: Path, known: Collection[str] = ()) -> list[Path]:
+    """Return the journals in a folder, whoever holds them, oldest first, without those whose names are known.
 
     Raises:
         JournalError: The folder can't be read.
@@ -28,9 +27,11 @@ def left_behind(folder: Path) -> list[Path]:
     found: list[tuple[int, Path]] = []
     with told(folder):
         if folder.is_dir():
-            for path in folder.glob(f"*{SUFFIX}"):
-                with suppress(FileNotFoundError):  # its owner has just settled it
-                    found.append((path.stat().st_mtime_ns, path))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(SUFFIX) and entry.name not in known:
+                        with suppress(FileNotFoundError):  # its owner has just settled it
+                            found.append((entry.stat().st_mtime_ns, folder / entry.name))
     return [path for _, path in sorted(found)]
 
 
@@ -58,4 +59,5 @@ def told(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
-        raise (JournalDamaged if code in _DAMAGED_CODES else JournalError)(f"{path}: {error}") from error
+        kind = JournalDamaged if code in _DAMAGED_CODES else JournalBusy if code in _BUSY_CODES else JournalError
+        raise kind(f"{path}: {error}") from error

@@ -48,9 +48,32 @@ class FileLock:
         os.close(descriptor)
         return None
 
+    def in_place(self) -> bool:
+        """Whether the lock's file is still there; where somebody removed it, it is made and locked anew.
+
+        Returns:
+            False when another process was faster: it may take over what this lock protects.
+
+        Raises:
+            OSError: The file can't be made.
+        """
+        if self._descriptor is None or _still_there(self._descriptor, self._path):
+            return True
+        fresh = FileLock.acquire(self._path)
+        if fresh is None:
+            return False
+        os.close(self._descriptor)
+        self._descriptor = fresh.detach()
+        return True
+
+    def detach(self) -> int | None:
+        """Give the open descriptor, with its lock, to somebody else."""
+        descriptor, self._descriptor = self._descriptor, None
+        return descriptor
+
     def release(self, *, remove: bool = False) -> None:
         """Give the lock up; with `remove`, its file goes first, where the system allows that. Once is enough."""
-        descriptor, self._descriptor = self._descriptor, None
+        descriptor = self.detach()
         if descriptor is None:  # the number may belong to another file by now
             return
         if remove and sys.platform != "win32":

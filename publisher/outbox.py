@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from bus.wire import BODY_LIMIT_BYTES
+from publisher.acknowledged import Acknowledged
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,23 @@ class Entry:
     body: bytes
 
 
+def readable(published_us: object, topic: object, body: object) -> bool:
+    """Whether a row can be an alert: a damaged page may hold anything, and no frame could be made of that."""
+    return (
+        type(published_us) is int
+        and published_us >= 0
+        and type(topic) is str
+        and type(body) is bytes
+        and len(body) <= BODY_LIMIT_BYTES
+    )
+
+
+def settled(outbox: Outbox) -> bool:
+    """Whether nothing is held for any store, and none waits for the stream's goodbye."""
+    heard = outbox.goodbye is None or outbox.goodbye_heard_by.issuperset(outbox.acknowledged.stores)
+    return outbox.held() == 0 and heard
+
+
 class Outbox(Protocol):
     """A stream and what of it is still held: on disk (`Journal`) or in memory (`VolatileOutbox`)."""
 
@@ -25,7 +45,14 @@ class Outbox(Protocol):
     own: bool
     last: int
     goodbye: str | None
-    goodbye_heard: bool
+    goodbye_heard_by: set[str]  #: the stores that answered it
+    acknowledged: Acknowledged
+    seen_us: dict[str, int]  #: by store, when it was last seen by the wall clock, in microseconds since 1970
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a part of what it holds can't be read any more."""
+        ...
 
     def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
         """Keep (published_us, topic, body) under the next numbers; return the first of them."""
@@ -35,8 +62,16 @@ class Outbox(Protocol):
         """Return what is held of a range, oldest first."""
         ...
 
+    def note_store(self, store_id: str, seen_us: int) -> None:
+        """Keep for a store, from now on, what it has not acknowledged, and note when it was seen."""
+        ...
+
     def acknowledge(self, store_id: str, up_to: int, now_us: int) -> None:
         """Note how far a store has it, and forget what every known store has."""
+        ...
+
+    def forget_stores(self, store_ids: Collection[str]) -> None:
+        """Keep nothing for these stores any more, and forget what all others have."""
         ...
 
     def first_held(self) -> int:

@@ -1,66 +1,70 @@
-"""Every stream that this publisher offers: its own, and those that dead publishers left in the same folder.
+"""Every stream that this publisher offers: its own, former ones, and those that dead publishers left in its folder.
 
-A journal that can't be written is replaced by a stream in memory; a damaged one is set aside; one that can't be read
-now, or only by a newer version, stays for a later publisher. All are told as CRITICAL alerts, for the trader must not
-be the one who finds out. Used by the sender's thread alone.
+A journal that turns out to be damaged, or that somebody removed or locked, is replaced by a new one; where none can be
+made, by a stream in memory, until one can. All is told as CRITICAL alerts. Used by the sender's thread alone, except
+what `stats()` asks.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Final, Literal
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+from uuid import UUID
 
-from bus.alerts import Severity, SystemEvent
-from bus.clock import MICROSECONDS, Clock
-from publisher.errors import JournalDamaged, JournalError
+from bus.alerts import Severity
+from bus.clock import Clock
+from publisher.adopting import Adopter, most_adopted
+from publisher.errors import JournalBusy, JournalDamaged, JournalError
 from publisher.handover import Counters
 from publisher.journal import Journal
-from publisher.journal_folder import left_behind, set_aside
-from publisher.outbox import Outbox
+from publisher.keeping import Keeping, Stores
+from publisher.notices import Notices
+from publisher.outbox import Outbox, settled
+from publisher.settings import PublisherSettings
 from publisher.volatile import VolatileOutbox
 
-logger = logging.getLogger(__name__)
-
-#: Files that one publisher offers at a time; when one is settled, the next takes its place.
-_MOST_ADOPTED: Final = 256
+#: Files that are adopted in one turn while alerts wait.
+_ADOPTED_A_TURN: Final = 16
+#: How often a new journal is tried while the publisher works from memory.
+_RECOVERY_SECONDS: Final = 10.0
+#: How often all streams are told of a store that goes on welcoming.
+_WELCOME_SECONDS: Final = 10.0
 
 
 class Outboxes:
-    """The publisher's own stream and the adopted ones."""
+    """The publisher's own stream and the others on offer."""
 
     own: Outbox
 
-    def __init__(
-        self, folder: Path, source: str, sync: Literal["normal", "full"], counters: Counters, clock: Clock
-    ) -> None:
+    def __init__(self, settings: PublisherSettings, counters: Counters, clock: Clock) -> None:
         """Store what is needed; `open` touches the disk."""
-        self._folder = folder
-        self._source = source
-        self._sync = sync
+        self._settings = settings
         self._counters = counters
         self._clock = clock
         self._by_stream: dict[bytes, Outbox] = {}
-        self._stores: set[str] = set()
-        self._more_left = False
-        #: Journals that could not be read, each of which is told once.
-        self._unread: set[Path] = set()
-        #: What happened to journals, still to be published by the sender.
-        self.events: list[SystemEvent] = []
+        self._keepings: dict[bytes, Keeping] = {}
+        self._stores = Stores(settings.journal_max_age_seconds)
+        #: By store, when all streams were last told of it.
+        self._welcomed_at: dict[str, float] = {}
+        #: Streams that were this publisher's own, until they are settled.
+        self._former: dict[bytes, Outbox] = {}
+        self._failure_id: UUID | None = None
+        self._recovery_due = 0.0
+        self._told_damaged: set[bytes] = set()
+        #: What happened to journals.
+        self.notices = Notices(settings.source)
+        self._adopter = Adopter(settings.journal_folder, settings.journal_sync, counters, self.notices, clock)
 
     def open(self) -> None:
         """Begin the publisher's own stream and adopt what lies in the folder."""
         try:
-            self.own = Journal.create(self._folder, self._source, sync=self._sync)
+            self._begin(Journal.create(self._settings.journal_folder, self._settings.source, sync=self._sync))
         except JournalError as error:
             self._go_volatile(error)
-        self._by_stream[self.own.stream] = self.own
-        self._adopt()
+        self.adopt(most_adopted())
 
     def __iter__(self) -> Iterator[Outbox]:
-        """All streams on offer, the own one first."""
+        """All streams on offer."""
         return iter(list(self._by_stream.values()))
 
     def get(self, stream: bytes) -> Outbox | None:
@@ -68,58 +72,79 @@ class Outboxes:
         return self._by_stream.get(stream)
 
     @property
+    def former(self) -> list[Outbox]:
+        """The streams that were this publisher's own and are not settled."""
+        return list(self._former.values())
+
+    @property
     def volatile(self) -> bool:
         """Whether the own stream is held in memory only."""
         return isinstance(getattr(self, "own", None), VolatileOutbox)
+
+    @property
+    def waiting_journals(self) -> int:
+        """How many files in the folder wait to be adopted until another one is settled."""
+        return self._adopter.waiting
 
     def held(self) -> int:
         """Return how many alerts are held, adopted ones included."""
         return sum(outbox.held() for outbox in self)
 
+    def lacking(self, store_ids: Collection[str]) -> int:
+        """Return how many alerts are held that one of these stores lacks; all that are held where there is none."""
+        if not store_ids:
+            return self.held()
+        return sum(
+            max(outbox.last + 1 - max(outbox.first_held(), min(map(outbox.first_unacknowledged, store_ids))), 0)
+            for outbox in self
+        )
+
+    def unheard(self, store_ids: Collection[str]) -> int:
+        """Return how many streams of dead publishers have a goodbye that one of these stores did not answer."""
+        return sum(
+            outbox is not self.own and outbox.goodbye is not None and not outbox.goodbye_heard_by.issuperset(store_ids)
+            for outbox in self
+        )
+
     def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
         """Keep a batch in the own stream, on disk as long as that works; return its first number."""
+        if self.own.damaged:
+            self.mend()
         held = self.own.held()
         try:
             first = self.own.append(batch)
         except JournalError as error:
-            self.own.own = False  # what the file holds stays on offer as long as it can be read,
-            self.own.goodbye = "journal failed"  # and that its beats end is no sign of the trader's death
-            self._go_volatile(error)
-            self._by_stream[self.own.stream] = self.own
-            held, first = 0, self.own.append(batch)
+            self._own_failed(error)
+            held = self.own.held()
+            try:
+                first = self.own.append(batch)
+            except JournalError as second:  # a journal that replaces another can fail as well; memory never does
+                self._go_volatile(second)
+                held, first = 0, self.own.append(batch)
         self._counters.dropped += held + len(batch) - self.own.held()  # memory holds only so many
         return first
 
     def store_seen(self, store_id: str) -> None:
         """Keep for a store, from now on, what it has not acknowledged: another one may be quicker."""
-        if store_id in self._stores:  # it is told with each heartbeat of each stream
-            return
-        self._stores.add(store_id)
+        now = self._clock.monotonic()
+        self._stores.welcomed(store_id, now)
+        if now < self._welcomed_at.get(store_id, float("-inf")) + _WELCOME_SECONDS:
+            return  # it is told with each heartbeat of each stream
+        self._welcomed_at[store_id] = now
         for outbox in self:
             self._note_store(outbox, store_id)
 
-    def _note_store(self, outbox: Outbox, store_id: str) -> None:
-        try:
-            outbox.acknowledge(store_id, outbox.first_unacknowledged(store_id) - 1, self._clock.now_us())
-        except JournalError as error:
-            self._counters.failed(error)
-
     def acknowledge(self, outbox: Outbox, store_id: str, up_to: int, *, goodbye_heard: bool) -> None:
-        """Note an acknowledgement; an adopted stream that is settled is let go, and its file removed."""
+        """Note an acknowledgement; a stream that is settled is let go, and its file removed."""
         held = outbox.held()
         try:
             outbox.acknowledge(store_id, up_to, self._clock.now_us())
         except JournalError as error:
             self._counters.failed(error)
-            return
         self._counters.acknowledged += held - outbox.held()
-        outbox.goodbye_heard |= goodbye_heard
-        settled = outbox.held() == 0 and (outbox.goodbye is None or outbox.goodbye_heard)
-        if settled and outbox is not self.own:
-            outbox.close()
-            del self._by_stream[outbox.stream]
-            if self._more_left:
-                self._adopt()
+        if goodbye_heard:
+            outbox.goodbye_heard_by.add(store_id)
+        self._let_go_if_settled(outbox)
 
     def say_goodbye(self, reason: str) -> None:
         """Note in the own journal that it ends on purpose."""
@@ -129,70 +154,146 @@ class Outboxes:
             except JournalError as error:
                 self._counters.failed(error)
 
-    def prune(self, most_age_seconds: float, most_bytes: int) -> None:
-        """Keep every journal within its bounds; what leaves it unacknowledged is counted."""
-        oldest_us = self._clock.now_us() - int(most_age_seconds * MICROSECONDS)
+    def prune(self) -> None:
+        """Keep every stream within its bounds, and for no store that was gone too long; count what leaves."""
         for outbox in self:
-            if isinstance(outbox, Journal) and outbox.held():
-                try:
-                    self._counters.dropped += outbox.prune(oldest_us, most_bytes)
-                except JournalError as error:
-                    self._counters.failed(error)
+            held = outbox.held()
+            keeping = self._keepings[outbox.stream]
+            try:
+                keeping.forget_stores()
+                self._counters.acknowledged += held - outbox.held()
+                self._counters.dropped += keeping.prune(self._settings.journal_max_bytes)
+            except JournalError as error:
+                self._counters.failed(error)
+            self._let_go_if_settled(outbox)
+        counting = self._stores.counting(self._clock.monotonic())
+        self._welcomed_at = {store: at for store, at in self._welcomed_at.items() if store in counting}
+
+    def adopt(self, most: int = _ADOPTED_A_TURN) -> None:
+        """Offer what publishers that died meanwhile left in the folder."""
+        journals = [outbox for outbox in self if isinstance(outbox, Journal)]
+        for journal in self._adopter.look(journals, self._by_stream.keys(), most):
+            self._offer(journal)
+
+    def mend(self) -> None:
+        """Replace the own journal when it is damaged or gone, and memory as soon as a journal can be made."""
+        gone = [outbox for outbox in self if isinstance(outbox, Journal) and not self._in_place(outbox)]
+        for outbox in self:
+            if outbox.damaged and outbox.stream not in self._told_damaged:
+                self._told_damaged.add(outbox.stream)
+                if outbox is not self.own:
+                    self.notices.tell("JOURNAL_DAMAGED", f"{_about(outbox)} is damaged. {_STAYS}")
+        if self.volatile:
+            self._recover()
+        elif self.own.damaged:
+            self._own_failed(JournalDamaged(f"{_about(self.own)} is damaged."))
+        elif self.own in gone:
+            self._own_failed(JournalDamaged(f"{_about(self.own)} was removed by somebody."))
 
     def close(self) -> None:
         """Let go of every stream; what is not settled stays in its file, and what was in memory only is lost."""
-        if self.volatile:
-            self._counters.dropped += self.own.held()
         for outbox in self:
+            if isinstance(outbox, VolatileOutbox):
+                self._counters.dropped += outbox.held()
+            if not settled(outbox):
+                try:
+                    self._keepings[outbox.stream].write_seen()
+                except JournalError as error:
+                    self._counters.failed(error)
             outbox.close()
 
-    def _adopt(self) -> None:
+    @property
+    def _sync(self) -> str:
+        return self._settings.journal_sync
+
+    def _offer(self, outbox: Outbox) -> None:
+        self._by_stream[outbox.stream] = outbox
+        self._keepings[outbox.stream] = Keeping(outbox, self._stores, self._clock)
+        for store_id in self._stores.counting(self._clock.monotonic()):
+            self._note_store(outbox, store_id)
+
+    def _begin(self, outbox: Outbox) -> None:
+        """Go on in a new stream; the one of before stays on offer as long as it can be read."""
+        former = getattr(self, "own", None)
+        if former is not None:
+            former.own = False
+            if former.goodbye is None:
+                former.goodbye = "journal recovered" if isinstance(former, VolatileOutbox) else "journal failed"
+            self._former[former.stream] = former  # that its beats end is no sign of the trader's death
+        self.own = outbox
+        self._offer(outbox)
+        if former is not None:
+            self._let_go_if_settled(former)
+
+    def _note_store(self, outbox: Outbox, store_id: str) -> None:
         try:
-            paths = left_behind(self._folder)
+            self._keepings[outbox.stream].note_store(store_id)
         except JournalError as error:
             self._counters.failed(error)
-            return
-        self._more_left = False
-        offered = {stream.hex() for stream in self._by_stream}
-        for path in paths:
-            if path in self._unread or path.stem in offered:
-                continue
-            if len(self._by_stream) > _MOST_ADOPTED:
-                self._more_left = True
-                return
-            try:
-                journal = Journal.adopt(path, sync=self._sync)
-            except JournalError as error:
-                self._unreadable(path, error)
-                continue
-            if journal is None:
-                continue
-            if journal.stream in self._by_stream:  # a copy of a file: its turn comes with the next publisher
-                journal.close()
-            else:
-                self._by_stream[journal.stream] = journal
 
-    def _unreadable(self, path: Path, error: JournalError) -> None:
-        self._unread.add(path)
+    def _let_go_if_settled(self, outbox: Outbox) -> None:
+        if outbox is not self.own and settled(outbox):
+            outbox.close()
+            del self._by_stream[outbox.stream], self._keepings[outbox.stream]
+            self._former.pop(outbox.stream, None)
+            if self._adopter.waiting:
+                self.adopt()
+
+    def _in_place(self, journal: Journal) -> bool:
+        try:
+            return journal.in_place()
+        except JournalError as error:  # whatever it is, the next append finds out
+            self._counters.failed(error)
+            return True
+
+    def _own_failed(self, error: JournalError) -> None:
+        """Go on in a new journal where the fault is of the file; where it is of the disk, in memory."""
+        if not isinstance(error, JournalDamaged | JournalBusy):
+            self._go_volatile(error)
+            return
+        self._told_damaged.add(self.own.stream)
+        try:
+            new = self._new_journal()
+        except JournalError as second:
+            self._counters.failed(error)
+            self._go_volatile(second)
+            return
         self._counters.failed(error)
-        where = "It stays where it is, and the next publisher tries it again."
-        if isinstance(error, JournalDamaged):
-            try:
-                where = f"It was set aside as {set_aside(path).name}."
-            except JournalError as second:
-                where = f"It could not be set aside either: {second}"
-        self._tell("JOURNAL_UNREADABLE", f"A journal can't be read, and what it holds was not sent. {error} {where}")
+        self._begin(new)
+        self.notices.tell("JOURNAL_REPLACED", f"{error} Alerts go on in a new journal. {_STAYS}")
 
     def _go_volatile(self, error: JournalError) -> None:
         self._counters.failed(error)
-        self.own = VolatileOutbox(self._source)
-        for store_id in self._stores:
-            self._note_store(self.own, store_id)
-        self._tell("JOURNAL_FAILED", f"Alerts of this publisher are held in memory only until it restarts. {error}")
+        self._begin(VolatileOutbox(self._settings.source))
+        self._recovery_due = self._clock.monotonic() + _RECOVERY_SECONDS
+        self._failure_id = self.notices.tell(
+            "JOURNAL_FAILED", f"Alerts of this publisher are held in memory only until a journal works again. {error}"
+        ).id
 
-    def _tell(self, event_type: str, description: str) -> None:
-        self.events.append(
-            SystemEvent(event_type=event_type, severity=Severity.CRITICAL, source=self._source, description=description)
+    def _recover(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._recovery_due:
+            return
+        self._recovery_due = now + _RECOVERY_SECONDS
+        try:
+            journal = self._new_journal()
+        except JournalError as error:
+            self._counters.failed(error)
+            return
+        self._begin(journal)
+        self.notices.tell(
+            "JOURNAL_RECOVERED",
+            "Alerts of this publisher are kept in a journal again.",
+            Severity.INFO,
+            resolves=self._failure_id,
         )
-        with suppress(Exception):  # a handler of the trader's may raise
-            logger.critical("%s: %s", event_type, description)
+
+    def _new_journal(self) -> Journal:
+        return Journal.create(self._settings.journal_folder, self._settings.source, sync=self._sync, with_room=True)
+
+
+_STAYS: Final = "What it holds is offered as long as this publisher runs, as far as it can be read."
+
+
+def _about(outbox: Outbox) -> str:
+    return f"The journal {outbox.path}" if isinstance(outbox, Journal) else "A stream in memory"

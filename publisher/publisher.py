@@ -19,12 +19,16 @@ from bus.alerts import Action, AgentAction, Alert, Severity
 from bus.clock import Clock, SystemClock
 from publisher.errors import PublisherClosed
 from publisher.handover import Handover, Receipt
-from publisher.sender import Sender
+from publisher.sender import JOIN_GRACE_SECONDS, Sender
 from publisher.settings import PublisherSettings
-from publisher.shortcuts import Shortcuts, closing_reason
+from publisher.shortcuts import Shortcuts, closing_reason, reason_of
+from publisher.signals import ClosingSignals
 
 #: How long the end of a process waits for a publisher that nobody closed.
 _EXIT_SECONDS: Final = 1.0
+#: How long a signal that ends the process waits for acknowledgements, and then for a disk that hangs.
+_SIGNAL_SECONDS: Final = 0.8
+_SIGNAL_GRACE_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class DaemonStats:
 
     endpoint: str
     reachable: bool
-    store_id: str | None
+    store_id: str | None  #: who stores there, or did when it was heard last
+    answers: bool  #: whether it said so since it is reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class PublisherStats:
     unencodable: int  #: alerts that were changed or built without validation, and could not be packed
     dropped: int  #: alerts no longer held although not every known store has them: by age, by size, or volatile
     journal_alerts: int  #: alerts that are held now, adopted ones included; after `close`, what stayed on disk
+    unacknowledged: int  #: of these, what a daemon that answers now lacks; all of them where none answers
+    waiting_journals: int  #: files of dead publishers that wait for their turn, or for an answer to their goodbye
     volatile: bool  #: whether the journal's disk fails and alerts are held in memory only
     attach_failures: int
     errors: int
@@ -79,6 +86,7 @@ class Publisher(Shortcuts):
         self._ready = False
         self._closed = False
         self._finalizer: weakref.finalize[[Sender], Publisher] | None = None
+        self._signals = ClosingSignals(weakref.WeakMethod(self._ended_by))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -187,13 +195,16 @@ class Publisher(Shortcuts):
             unencodable=counters.unencodable,
             dropped=counters.dropped,
             journal_alerts=self._sender.journal_alerts,
+            unacknowledged=self._sender.unacknowledged,
+            waiting_journals=self._sender.waiting_journals,
             volatile=self._sender.volatile,
             attach_failures=counters.attach_failures,
             errors=counters.errors,
             last_error=counters.last_error,
             running=self._sender.running,
             daemons=tuple(
-                DaemonStats(daemon.endpoint, daemon.reachable, daemon.store_id) for daemon in self._sender.daemons
+                DaemonStats(daemon.endpoint, daemon.reachable, daemon.store_id, daemon.answering is not None)
+                for daemon in list(self._sender.daemons)
             ),
         )
 
@@ -208,11 +219,32 @@ class Publisher(Shortcuts):
             Whether every daemon acknowledged all that was published here. Otherwise it stays in the journal, and
             the next publisher on this machine, or `alertbus-publish --drain`, offers it.
         """
+        self._signals.remove()
+        return self._close(reason, timeout, JOIN_GRACE_SECONDS)
+
+    def close_on_signals(self) -> None:
+        """Close with the reason `signal: NAME` when SIGTERM comes, and then let it end the process as it would have.
+
+        SIGHUP and SIGBREAK, too, where they exist and nobody handles them. It takes a second at most; a handler that
+        was there before is called afterwards. Handled until `close`, and only when this is called.
+
+        Raises:
+            AlertBusError: This is not the main thread.
+            PublisherClosed: This publisher was closed.
+        """
+        if self._closed:
+            raise PublisherClosed
+        self._signals.install()
+
+    def _ended_by(self, reason: str) -> None:
+        self._close(reason, _SIGNAL_SECONDS, _SIGNAL_GRACE_SECONDS)
+
+    def _close(self, reason: str, timeout: float, grace_seconds: float) -> bool:
         self._closed = True
         if self._finalizer is None:  # never started
             return not self._handover.items
         self._finalizer.detach()
-        return self._sender.stop(reason, timeout)
+        return self._sender.stop(reason, timeout, grace_seconds)
 
     def attach_failed(self, error: Exception) -> None:
         """Count what an attached database manager logged and could not be told."""
@@ -239,7 +271,7 @@ def _end_of_process(sender: Sender) -> None:
     """Journal what is queued when the process ends, or when a publisher that nobody closed is forgotten."""
     # Where the interpreter keeps the exception that ended the program; in a session at the prompt it ended nothing.
     ended_by: type[BaseException] | None = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
-    sender.stop("interpreter exit" if ended_by is None else f"exception: {ended_by.__name__}", _EXIT_SECONDS)
+    sender.stop("interpreter exit" if ended_by is None else reason_of(ended_by), _EXIT_SECONDS)
 
 
 def _urgent(alert: Alert) -> bool:

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -23,24 +22,14 @@ from bus.clock import MICROSECONDS, Clock
 from bus.conversion import text_of
 from bus.errors import AlertBusError, WireError
 from bus.sockets import open_publisher_control, open_publisher_data
-from bus.topics import topic_of
-from bus.wire import (
-    BODY_LIMIT_BYTES,
-    Ack,
-    Goodbye,
-    Header,
-    Heartbeat,
-    Replay,
-    Welcome,
-    encode_alert,
-    encode_frames,
-)
+from bus.wire import Ack, Goodbye, Header, Heartbeat, Replay, Welcome, encode_frames
 from publisher.beats import Beats
 from publisher.daemons import Daemon
-from publisher.errors import JournalError
 from publisher.handover import Flush, Handover, Item, Receipt
 from publisher.outbox import Outbox
 from publisher.outboxes import Outboxes
+from publisher.packing import pack
+from publisher.replaying import Replaying
 from publisher.settings import PublisherSettings
 
 logger = logging.getLogger(__name__)
@@ -49,25 +38,25 @@ _BATCH_ALERTS: Final = 1024
 _BUSY_POLL_MILLISECONDS: Final = 1
 _IDLE_POLL_MILLISECONDS: Final = 10
 _BUSY_SECONDS: Final = 1.0
-#: Alerts sent again to one daemon before the live ones get their turn.
-_REPLAY_SLICE: Final = 256
 #: Messages read from one daemon before the alerts get their turn: no flood of garbage holds them up.
 _RECEIVE_SLICE: Final = 1000
 _GOODBYE_REPEAT_SECONDS: Final = 0.05
 #: How long the end waits for a daemon that never answered: the journal has everything, and a trader's exit is quick.
 _ABSENT_DAEMON_SECONDS: Final = 0.5
 _PRUNE_SECONDS: Final = 30.0
+#: How often the folder is looked into for what dead publishers left, and the own journal is looked after.
+_LOOK_SECONDS: Final = 2.0
 #: How much longer than its own limit a stop is waited for: past it only when a disk hangs.
-_JOIN_GRACE_SECONDS: Final = 5.0
+JOIN_GRACE_SECONDS: Final = 5.0
 #: What a limit for the trading loop's progress is cut to, so that no odd number stops the heartbeats.
 _PROGRESS_LIMITS_SECONDS: Final = (1.0, 366 * 86_400.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The trading loop's own sign of life."""
+    """The trading loop's own sign of life, by the monotonic clock: a step of the other one accuses nobody."""
 
-    at_us: int
+    at: float
     limit_us: int
 
 
@@ -87,9 +76,8 @@ class Sender:
         self._handover = handover
         self._clock = clock
         self._counters = handover.counters
-        self._outboxes = Outboxes(
-            settings.journal_folder, settings.source, settings.journal_sync, handover.counters, clock
-        )
+        self._outboxes = Outboxes(settings, handover.counters, clock)
+        self._replaying = Replaying(self._outboxes, handover.counters, clock)
         #: By stream, because a disk that fails begins a new one while the old one can still be acknowledged.
         self._receipts: defaultdict[bytes, deque[tuple[int, Receipt]]] = defaultdict(deque)
         self._ready = threading.Event()
@@ -101,6 +89,7 @@ class Sender:
         self._busy_until = 0.0
         self._beats = Beats(settings.heartbeat_interval_seconds)
         self._prune_due = 0.0
+        self._look_due = 0.0
         #: The daemons and how they stand, for `stats()`.
         self.daemons: list[Daemon] = []
         self._thread = threading.Thread(target=self._run, name="alertbus-sender", daemon=True)
@@ -132,15 +121,20 @@ class Sender:
         if self._failure is not None:
             raise self._failure
 
-    def stop(self, reason: str, timeout: float) -> bool:
+    def stop(self, reason: str, timeout: float, grace_seconds: float = JOIN_GRACE_SECONDS) -> bool:
         """Journal and send what is queued, say goodbye, end the thread.
+
+        Args:
+            reason: Told to the daemon.
+            timeout: Seconds to wait for acknowledgements.
+            grace_seconds: How much longer the thread is waited for, when a disk hangs.
 
         Returns:
             Whether every daemon acknowledged everything; otherwise it stays in the journal.
         """
         self._request_stop(reason, timeout)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout + _JOIN_GRACE_SECONDS)
+            self._thread.join(timeout + grace_seconds)
         return self._settled
 
     def _request_stop(self, reason: str, timeout: float) -> None:
@@ -153,7 +147,7 @@ class Sender:
         """Note that the trading loop moved on, and by when it should again."""
         shortest, longest = _PROGRESS_LIMITS_SECONDS
         limit_us = int(min(max(shortest, limit_seconds), longest) * MICROSECONDS)
-        self._progress = Progress(self._clock.now_us(), limit_us)
+        self._progress = Progress(self._clock.monotonic(), limit_us)
 
     @property
     def running(self) -> bool:
@@ -170,20 +164,32 @@ class Sender:
         """How many alerts are held until they are acknowledged, adopted ones included."""
         return self._outboxes.held()
 
+    @property
+    def unacknowledged(self) -> int:
+        """How many alerts are held that a daemon which answers now lacks; all that are held where none answers."""
+        return self._outboxes.lacking(self._answering())
+
+    @property
+    def waiting_journals(self) -> int:
+        """How many files wait to be adopted, and how many adopted streams for an answer to their goodbye."""
+        answering = self._answering()
+        return self._outboxes.waiting_journals + (self._outboxes.unheard(answering) if answering else 0)
+
+    def _answering(self) -> set[str]:
+        return {store for daemon in list(self.daemons) if (store := daemon.answering) is not None}
+
     # --- the thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         data: zmq.Socket[bytes] | None = None
         try:
+            self._outboxes.open()  # first: what was published is kept, whatever is wrong with an endpoint
             data = open_publisher_data(context, self._settings.data_endpoints, self._settings.publish_bind)
             for endpoint in self._settings.control_endpoints:
                 self.daemons.append(Daemon(open_publisher_control(context, endpoint), endpoint))
-            self._outboxes.open()
             self._ready.set()
             self._serve(data)
-            self._handover.end()
-            self._send_queued(data, time.monotonic())  # what came in the last moment is journaled, for an adopter
         except AlertBusError as error:
             self._failure = error
             self._counters.failed(error)
@@ -194,6 +200,7 @@ class Sender:
                 logger.exception("the publisher's thread ended unexpectedly")
         finally:
             self._handover.end()
+            self._journal_the_rest()
             self._outboxes.close()
             for daemon in self.daemons:
                 daemon.close()
@@ -201,6 +208,24 @@ class Sender:
                 data.close()
             context.term()
             self._ready.set()
+
+    def _journal_the_rest(self) -> None:
+        """Journal what came in the last moment, for an adopter; what can't be is refused after all."""
+        try:
+            while self._handover.items:
+                items = self._handover.take(_BATCH_ALERTS)
+                batch = pack(items, self._settings.source, self._counters)
+                if batch.rows:
+                    self._outboxes.append(batch.rows)
+                    self._counters.journaled += len(batch.rows)
+                _set_flushed(items)
+        except Exception as error:  # whatever it is, the sockets must be closed
+            self._counters.failed(error)
+            with suppress(Exception):  # a handler of the trader's may raise
+                logger.exception("what was queued could not be journaled")
+        for item in self._handover.take(len(self._handover.items)):
+            if not isinstance(item, Flush):
+                self._counters.refuse()
 
     def _serve(self, data: zmq.Socket[bytes]) -> None:
         poller = zmq.Poller()
@@ -210,14 +235,18 @@ class Sender:
         while True:
             now = time.monotonic()
             sent = self._send_queued(data, now)
-            replaying = self._send_asked()
+            replaying = [daemon for daemon in self.daemons if self._replaying.serve(daemon)]
             if sent and not self._handover.items:
                 self._beats.burst_ended(now)
             self._beat(now)
             if now >= self._prune_due:
                 self._prune_due = now + _PRUNE_SECONDS
-                self._outboxes.prune(self._settings.journal_max_age_seconds, self._settings.journal_max_bytes)
-            if self._stop is not None and not self._handover.items and not self._outboxes.events:
+                self._outboxes.prune()
+            if now >= self._look_due and self._stop is None:
+                self._look_due = now + _LOOK_SECONDS
+                self._outboxes.mend()
+                self._outboxes.adopt()
+            if self._stop is not None and not self._handover.items and not self._outboxes.notices.events:
                 if now >= goodbye_due:
                     goodbye_due = now + _GOODBYE_REPEAT_SECONDS
                     self._say_goodbye(self._stop.reason)  # at least once, and journaled, however little time there is
@@ -234,74 +263,23 @@ class Sender:
 
     def _send_queued(self, data: zmq.Socket[bytes], now: float) -> bool:
         items = self._handover.take(_BATCH_ALERTS)
-        events, self._outboxes.events = self._outboxes.events, []
-        items += [(self._clock.now_us(), event, None) for event in events]
+        items += [(self._clock.now_us(), event, None) for event in self._outboxes.notices.take()]
         if not items:
             return False
         self._busy_until = now + _BUSY_SECONDS
-        batch, receipts = self._encoded(items)
-        if batch:
-            first = self._outboxes.append(batch)
+        batch = pack(items, self._settings.source, self._counters)
+        if batch.rows:
+            first = self._outboxes.append(batch.rows)
             stream = self._outboxes.own.stream
-            self._counters.journaled += len(batch)
-            for sequence, (published_us, topic, body) in enumerate(batch, first):
+            self._counters.journaled += len(batch.rows)
+            for sequence, (published_us, topic, body) in enumerate(batch.rows, first):
                 # PUB never blocks: what a daemon can't take is dropped here, and found missing by its number.
                 data.send_multipart(encode_frames(topic, Header(stream, sequence, published_us), body), zmq.DONTWAIT)
-            self._counters.sent += len(batch)
-            if receipts:
-                self._receipts[stream].extend((first + offset, receipt) for offset, receipt in receipts)
-        for item in items:
-            if isinstance(item, Flush):
-                item.done.set()
-        return bool(batch)
-
-    def _encoded(self, items: Iterable[Item]) -> tuple[list[tuple[int, str, bytes]], list[tuple[int, Receipt]]]:
-        batch: list[tuple[int, str, bytes]] = []
-        receipts: list[tuple[int, Receipt]] = []
-        for item in items:
-            if isinstance(item, Flush):
-                continue
-            published_us, alert, receipt = item
-            try:
-                named = alert if alert.source else alert.model_copy(update={"source": self._settings.source})
-                topic, body = topic_of(named), encode_alert(named)
-                altered = bool(named.altered)
-                if len(body) > BODY_LIMIT_BYTES:  # only of an alert that was changed or built without validation
-                    raise AlertBusError(f"An alert of {len(body)} bytes is too large; the limit is {BODY_LIMIT_BYTES}.")
-            except Exception as error:  # one alert that can't be packed must not hold back the others
-                self._counters.unencodable += 1
-                self._counters.failed(error)
-                with suppress(Exception):  # a handler of the trader's may raise
-                    logger.exception("an alert could not be packed", extra={"kind": type(alert).__name__})
-                continue
-            self._counters.altered += altered
-            batch.append((published_us, topic, body))
-            if receipt is not None:
-                receipts.append((len(batch) - 1, receipt))
-        return batch, receipts
-
-    def _send_asked(self) -> bool:
-        """Send each daemon a slice of what it asked for again; True when there is more."""
-        for daemon in self.daemons:
-            if daemon.asked:
-                self._send_slice(daemon, daemon.asked.popleft())
-        return any(daemon.asked for daemon in self.daemons)
-
-    def _send_slice(self, daemon: Daemon, asked: Replay) -> None:
-        outbox = self._outboxes.get(asked.stream)
-        if outbox is None:
-            return
-        try:
-            entries = outbox.read(asked.first, asked.last, _REPLAY_SLICE)
-        except JournalError as error:
-            self._counters.failed(error)
-            return
-        for entry in entries:
-            if not daemon.send_again(asked.stream, entry):
-                return  # it is away or full; it asks again for what it still misses
-            self._counters.replayed += 1
-        if len(entries) == _REPLAY_SLICE and entries[-1].sequence < asked.last:
-            daemon.asked.appendleft(Replay(stream=asked.stream, first=entries[-1].sequence + 1, last=asked.last))
+            self._counters.sent += len(batch.rows)
+            if batch.receipts:
+                self._receipts[stream].extend((first + offset, receipt) for offset, receipt in batch.receipts)
+        _set_flushed(items)
+        return bool(batch.rows)
 
     def _beat(self, now: float) -> None:
         if self._beats.round_due(now):
@@ -320,19 +298,25 @@ class Sender:
 
     def _heartbeat(self, outbox: Outbox, daemon: Daemon, held: int) -> Heartbeat:
         progress = self._progress if outbox.own else None
+        store_id = daemon.store_id if daemon.welcomed else None  # another store may listen there since it was away
+        clock_us = max(self._clock.now_us(), 0)
+        progressed_us = None
+        if progress is not None:
+            progressed_us = max(clock_us - int((self._clock.monotonic() - progress.at) * MICROSECONDS), 0)
         return Heartbeat(
             stream=outbox.stream,
             source=outbox.source,
             own=outbox.own,
             first_held=outbox.first_held(),
-            first_unacknowledged=outbox.first_unacknowledged(daemon.store_id),
+            first_unacknowledged=outbox.first_unacknowledged(store_id),
             last=outbox.last,
-            clock_us=self._clock.now_us(),
+            clock_us=clock_us,
             journal_alerts=held,
             refused=self._counters.refused,
             volatile=self._outboxes.volatile,
-            progressed_us=progress.at_us if progress else None,
+            progressed_us=progressed_us,
             progress_limit_us=progress.limit_us if progress else None,
+            store_id=store_id or "",
         )
 
     # --- in -------------------------------------------------------------------------------------------------
@@ -352,12 +336,12 @@ class Sender:
     def _handle(self, daemon: Daemon, message: Welcome | Ack | Replay) -> None:
         match message:
             case Welcome():
-                daemon.store_id = message.store_id
+                daemon.welcome(message.store_id)
                 self._outboxes.store_seen(message.store_id)
             case Ack():
                 self._acknowledged(daemon, message)
             case Replay():
-                daemon.asked.append(message)
+                self._replaying.ask(daemon, message)
 
     def _acknowledged(self, daemon: Daemon, ack: Ack) -> None:
         outbox = self._outboxes.get(ack.stream)
@@ -387,9 +371,19 @@ class Sender:
         return now >= stop.absent_limit and not any(daemon.reachable for daemon in waited_for)
 
     def _has_everything(self, daemon: Daemon) -> bool:
-        """Whether a daemon has the whole of the own stream as it is now, and heard that it ends."""
+        """Whether a daemon has all that was published here, and heard that the own stream ends."""
         ack, own = daemon.goodbye_ack, self._outboxes.own
-        return ack is not None and ack.stream == own.stream and ack.up_to >= own.last
+        heard = ack is not None and ack.stream == own.stream and ack.up_to >= own.last
+        # What a failed journal, or memory, held before belongs to it; whatever else is on offer does not.
+        return heard and all(
+            outbox.first_unacknowledged(daemon.store_id) > outbox.last for outbox in self._outboxes.former
+        )
+
+
+def _set_flushed(items: list[Item]) -> None:
+    for item in items:
+        if isinstance(item, Flush):
+            item.done.set()
 
 
 def _goodbye(outbox: Outbox, reason: str) -> Goodbye:

@@ -132,7 +132,12 @@ class Shortcuts(ABC):
 def closing_reason(error: BaseException | None) -> str:
     """Say why a `with` block ended; leaving it by `sys.exit(0)` or with a generator is no failure."""
     clean = error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
-    return "closed" if clean else f"exception: {type(error).__name__}"
+    return "closed" if clean or error is None else reason_of(type(error))
+
+
+def reason_of(error: type[BaseException]) -> str:
+    """Name the exception that ended a program, as people hear of it; Ctrl-C is a signal."""
+    return "signal: SIGINT" if issubclass(error, KeyboardInterrupt) else f"exception: {error.__name__}"
 
 
 def _with_optional(

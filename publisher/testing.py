@@ -76,6 +76,8 @@ class RecordingPublisher(Shortcuts):
             unencodable=0,
             dropped=0,
             journal_alerts=published - stored,
+            unacknowledged=published - stored,
+            waiting_journals=0,
             volatile=False,
             attach_failures=len(self.attach_errors),
             errors=len(self.attach_errors),
@@ -88,6 +90,10 @@ class RecordingPublisher(Shortcuts):
         """Keep the reason; publishing raises PublisherClosed from now on."""
         self.close_reason = self.close_reason or reason
         return self._stored
+
+    def close_on_signals(self) -> None:
+        """Do nothing: no signal ends a test."""
+        self._check_open()
 
     def attach_failed(self, error: Exception) -> None:
         """Keep what could not be told."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final
 
+from publisher.acknowledged import Acknowledged
 from publisher.outbox import Entry
 
 #: Alerts that are held; beyond it the oldest goes, and the daemon finds and records it as lost.
@@ -24,9 +25,11 @@ class VolatileOutbox:
         self.own = True
         self.last = 0
         self.goodbye: str | None = None
-        self.goodbye_heard = False
+        self.goodbye_heard_by: set[str] = set()
+        self.acknowledged = Acknowledged()
+        self.seen_us: dict[str, int] = {}
+        self.damaged = False
         self._entries: deque[Entry] = deque(maxlen=limit)
-        self._acknowledged: dict[str, int] = {}
 
     def append(self, batch: Sequence[tuple[int, str, bytes]]) -> int:
         """Hold a batch under the next numbers; return the first of them."""
@@ -42,21 +45,31 @@ class VolatileOutbox:
         stop = min(last - self.first_held() + 1, start + limit)
         return list(islice(self._entries, start, max(stop, start)))
 
-    def acknowledge(self, store_id: str, up_to: int, now_us: int) -> None:  # noqa: ARG002 - the journal's verb
+    def note_store(self, store_id: str, seen_us: int) -> None:
+        """Keep for a store, from now on, what it has not acknowledged, and note when it was seen."""
+        self.acknowledged.note(store_id, self.first_unacknowledged(store_id) - 1)
+        self.seen_us[store_id] = seen_us
+
+    def acknowledge(self, store_id: str, up_to: int, now_us: int) -> None:
         """Note how far a store has it, and forget what every known store has."""
-        self._acknowledged[store_id] = max(min(up_to, self.last), self._acknowledged.get(store_id, 0))
-        settled = min(self._acknowledged.values())
-        while self._entries and self._entries[0].sequence <= settled:
-            self._entries.popleft()
+        self.acknowledged.note(store_id, min(up_to, self.last))
+        self.seen_us[store_id] = now_us
+        self._forget_settled()
+
+    def forget_stores(self, store_ids: Collection[str]) -> None:
+        """Keep nothing for these stores any more, and forget what all others have."""
+        self.acknowledged.forget(store_ids)
+        for store_id in store_ids:
+            self.seen_us.pop(store_id, None)
+        self._forget_settled()
 
     def first_held(self) -> int:
         """Return the lowest number held; `last` + 1 when none is."""
-        return self._entries[0].sequence if self._entries else self.last + 1
+        return self.last + 1 - len(self._entries)  # they are contiguous, and any thread may ask
 
     def first_unacknowledged(self, store_id: str | None) -> int:
         """Return the lowest number that this store has not acknowledged; for a new store, that a known one has not."""
-        known = self._acknowledged.get(store_id) if store_id else None
-        return (min(self._acknowledged.values(), default=0) if known is None else known) + 1
+        return self.acknowledged.first_missing(store_id)
 
     def held(self) -> int:
         """Return how many alerts are held."""
@@ -69,3 +82,8 @@ class VolatileOutbox:
     def close(self) -> None:
         """Forget everything."""
         self._entries.clear()
+
+    def _forget_settled(self) -> None:
+        settled = self.acknowledged.settled()
+        while self._entries and self._entries[0].sequence <= settled:
+            self._entries.popleft()

@@ -37,9 +37,9 @@ FLOORS: Final = (
 #: Units that are no folder: the modules that make them up.
 UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "words": ("deliveries", "errors", "redaction"),
-    "settings": ("settings", "setting_groups", "channel_settings", "config_file"),
-    "service": ("service", "assembly", "status", "trial"),
-    "commands": ("__main__", "console", "client"),
+    "settings": ("settings", "setting_groups", "channel_settings", "config_file", "ping_settings"),
+    "service": ("service", "assembly", "bookkeeping", "status", "timekeeping", "trial"),
+    "commands": ("__main__", "console", "client", "ledger_words"),
     "entry": ("entry",),
 }
 
@@ -69,6 +69,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
         "publisher/settings",
         "subscriber/channel_settings",
         "subscriber/monitoring/*",
+        "subscriber/ping_settings",
         "subscriber/setting_groups",
         "subscriber/settings",
     ),
@@ -77,7 +78,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("subscriber/channels/provider_http", "subscriber/channels/requests_seam"),  # its values, never its I/O
     "rich": ("subscriber/__main__", "subscriber/console"),
     "sqlalchemy": ("subscriber/store/*",),
-    "sqlite3": ("publisher/journal", "publisher/journal_folder"),
+    "sqlite3": ("publisher/journal", "publisher/journal_file", "publisher/journal_folder"),
     "starlette.exceptions": ("subscriber/monitoring/*",),
     "typer": ("subscriber/__main__",),
     "urllib3": ("subscriber/channels/*",),

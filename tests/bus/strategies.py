@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from bus.alerts import Action, AgentAction, Alert, RiskEvent, Severity, SystemEvent
-from bus.wire import Ack, Control, Goodbye, Header, Heartbeat, Replay, Replayed, Welcome
+from bus.wire import Ack, Control, Goodbye, Header, Heartbeat, Replay, Replayed, Unavailable, Welcome
 from tests.bus.odd_values import BrokenMapping, NAType, Nonsense, Raises, Side
 
 _Test = TypeVar("_Test", bound=Callable[..., None])
@@ -124,6 +124,7 @@ _heartbeats = st.builds(
     volatile=st.booleans(),
     progressed_us=st.none() | _numbers_from_0,
     progress_limit_us=st.none() | _numbers_from_0,
+    store_id=st.none() | _names,
 )
 #: Control messages of every type.
 controls: st.SearchStrategy[Control] = st.one_of(
@@ -132,6 +133,7 @@ controls: st.SearchStrategy[Control] = st.one_of(
     st.builds(Welcome, store_id=_names, version=_names),
     st.builds(Ack, stream=_streams, up_to=_numbers_from_0, goodbye=st.booleans()),
     st.builds(Replay, stream=_streams, first=_numbers_from_1, last=_numbers_from_1),
+    st.builds(Unavailable, stream=_streams, first=_numbers_from_1, last=_numbers_from_1, reason=_names),
     st.just(Replayed()),
 )
 
@@ -186,5 +188,6 @@ CONTROLS: tuple[Control, ...] = (
     Welcome(store_id="store", version="0.1.0"),
     Ack(stream=_STREAM, up_to=7),
     Replay(stream=_STREAM, first=1, last=2),
+    Unavailable(stream=_STREAM, first=1, last=2, reason="not held any more"),
     Replayed(),
 )

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.clock import MICROSECONDS, Clock, SystemClock, from_us, to_us
+from bus.clock import MICROSECONDS, Clock, SteadyClock, SystemClock, from_us, to_us
+from tests.support.clock import START_US, FakeClock
 
 
 def test_system_clock_now_is_utc_in_microseconds() -> None:
@@ -55,3 +56,18 @@ def test_from_us_outside_years_1_to_9999_raises_overflow(microseconds: int) -> N
 def test_to_us_of_naive_moment_raises() -> None:
     with pytest.raises(TypeError):
         to_us(datetime(2026, 3, 2))  # noqa: DTZ001 - this is the point
+
+
+def test_steady_clock_goes_on_when_the_wall_clock_is_set() -> None:
+    """Whoever set it may have been wrong: the owner decides, and learns by how much."""
+    wall = FakeClock()
+    clock = SteadyClock(wall)
+    wall.advance(5.0)
+    wall.step(-3600.0)
+    assert clock.now_us() == START_US + 5 * MICROSECONDS
+    assert clock.step_us() == -3600 * MICROSECONDS
+    assert clock.monotonic() == wall.monotonic()
+    clock.anchor()
+    assert clock.step_us() == 0
+    wall.advance(1.0)
+    assert clock.now_us() == START_US - 3594 * MICROSECONDS

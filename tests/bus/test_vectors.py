@@ -115,7 +115,7 @@ def test_vectors_show_every_kind_and_type() -> None:
     kinds = {meaning["alert"]["kind"] for meaning in decoded if "alert" in meaning}
     types = {meaning["type"] for meaning in decoded if "type" in meaning}
     assert kinds == {"risk_event", "agent_action", "system_event", "opaque"}
-    assert types == {"heartbeat", "goodbye", "welcome", "ack", "replay"}
+    assert types == {"heartbeat", "goodbye", "welcome", "ack", "replay", "unavailable"}
 
 
 @pytest.mark.parametrize("name", VECTORS)

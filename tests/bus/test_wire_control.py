@@ -1,4 +1,4 @@
-"""The control codec: six messages, each in one frame."""
+"""The control codec: seven messages, each in one frame."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bus.wire import (
     Heartbeat,
     Replay,
     Replayed,
+    Unavailable,
     Welcome,
     decode_control,
     encode_control,
@@ -130,6 +131,10 @@ def test_decode_control_of_other_version_is_refused_with_its_number(version: int
         frame(1, "ack", {**ACK, "goodbye": 1}),
         frame(1, "replay", {**REPLAY, "first": 0}),
         frame(1, "replay", {**REPLAY, "last": 0}),
+        frame(1, "unavailable", REPLAY),
+        frame(1, "unavailable", {**REPLAY, "reason": None}),
+        frame(1, "unavailable", {**REPLAY, "first": 0, "reason": "damaged"}),
+        frame(1, "unavailable", {**REPLAY, "reason": "x" * 129}),
         frame(1, "heartbeat", {**HEARTBEAT, "first_held": 0}),
         frame(1, "heartbeat", {**HEARTBEAT, "first_unacknowledged": 0}),
         frame(1, "heartbeat", {**HEARTBEAT, "source": 5}),
@@ -161,6 +166,7 @@ def test_decode_control_oversized_is_refused_before_it_is_read() -> None:
         lambda: Ack(stream=b"short", up_to=1),
         lambda: Ack(stream=STREAM, up_to=-1),
         lambda: Replay(stream=STREAM, first=0, last=1),
+        lambda: Unavailable(stream=STREAM, first=0, last=1, reason="damaged"),
         lambda: Goodbye(stream=STREAM, source="x" * 129, last=1),
         lambda: Welcome(store_id=5, version="1"),  # type: ignore[arg-type]
         lambda: Heartbeat(**{**HEARTBEAT, "last": True}),

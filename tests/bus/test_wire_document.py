@@ -25,6 +25,7 @@ from bus.wire import (
     Heartbeat,
     Replay,
     Replayed,
+    Unavailable,
     Welcome,
     encode_alert,
     encode_frames,
@@ -83,7 +84,7 @@ def test_wire_document_unescaped_characters_are_those_of_the_code() -> None:
     assert "`A-Z a-z 0-9 - _ ~ ^ = :`" in section(WIRE, "Topics")
 
 
-@pytest.mark.parametrize("kind", [Heartbeat, Goodbye, Welcome, Ack, Replay, Replayed])
+@pytest.mark.parametrize("kind", [Heartbeat, Goodbye, Welcome, Ack, Replay, Unavailable, Replayed])
 def test_wire_document_control_fields_are_those_of_the_message(kind: type[Control]) -> None:
     table = {words(row[0])[0]: words(row[2]) for row in rows(section(WIRE, "Control"))}
     name = kind.model_fields["type"].default

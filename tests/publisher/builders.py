@@ -45,16 +45,22 @@ def python(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 class HandClock:
-    """A clock that a test moves by hand."""
+    """A clock that a test moves by hand: `us` is the wall clock alone, `advance` moves both."""
 
     def __init__(self, now_us: int = 1_000_000) -> None:
         self.us = now_us
+        self.seconds = 1.0
 
     def now_us(self) -> int:
         return self.us
 
     def monotonic(self) -> float:
-        return self.us / 1_000_000
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.us += int(seconds * 1_000_000)
+        self.seconds += seconds
 
 
 def journals(folder: Path) -> list[Journal]:

@@ -82,9 +82,9 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def unopened(folder: Path, counters: Counters, clock: HandClock) -> Outboxes:
+def unopened(settings: PublisherSettings, counters: Counters, clock: HandClock) -> Outboxes:
     """The streams of a publisher that has not started."""
-    return Outboxes(folder, "trader", "normal", counters, clock)
+    return Outboxes(settings, counters, clock)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_adopt_offers_the_same_stream_and_numbers(folder: Path) -> None:
         assert (again.stream, again.source, again.own) == (journal.stream, "trader", False)
         assert (again.last, again.first_held(), again.held()) == (5, 2, 4)
         assert (again.first_unacknowledged("a"), again.first_unacknowledged("b")) == (3, 2)
-        assert (again.goodbye, again.goodbye_heard) == ("exception: ValueError", False)
+        assert (again.goodbye, again.goodbye_heard_by) == ("exception: ValueError", set())
         assert [entry.body for entry in again.read(1, 9, 9)] == [f"body {number}".encode() for number in range(2, 6)]
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from bus.alerts import Severity
-from publisher import outboxes as module
+from publisher import PublisherSettings
+from publisher import notices as module
 from publisher.handover import Counters
 from publisher.journal import Journal
 from publisher.outboxes import Outboxes
 from tests.publisher.builders import HandClock, rows
 
-PLENTY_BYTES = 2**40
 DAY_SECONDS = 86_400
 
 
@@ -22,7 +22,7 @@ DAY_SECONDS = 86_400
 def broken(tmp_path: Path, counters: Counters, clock: HandClock) -> Iterator[Outboxes]:
     """Its folder can't be made: it works from memory from the beginning."""
     (tmp_path / "file").touch()
-    outboxes = Outboxes(tmp_path / "file" / "journal", "trader", "normal", counters, clock)
+    outboxes = Outboxes(PublisherSettings(journal=tmp_path / "file" / "journal", source="trader"), counters, clock)
     outboxes.open()
     yield outboxes
     outboxes.close()
@@ -32,13 +32,13 @@ def fail_own_disk(outboxes: Outboxes) -> Journal:
     """Leave the own journal's file no room; reading goes on."""
     own = outboxes.own
     assert isinstance(own, Journal)
-    own._connection.execute("PRAGMA query_only = on")
+    own._file.connection.execute("PRAGMA query_only = on")
     return own
 
 
 def test_open_impossible_folder_goes_on_from_memory(tmp_path: Path, counters: Counters) -> None:
     """Whatever is wrong with the folder, the publisher starts."""
-    outboxes = Outboxes(tmp_path / ("n" * 300), "trader", "normal", counters, HandClock())
+    outboxes = Outboxes(PublisherSettings(journal=tmp_path / ("n" * 300)), counters, HandClock())
     outboxes.open()
     assert outboxes.volatile
     assert counters.errors == 2  # it can neither be made nor listed
@@ -48,7 +48,7 @@ def test_open_impossible_folder_goes_on_from_memory(tmp_path: Path, counters: Co
 def test_open_folder_below_a_file_goes_on_from_memory_and_tells(broken: Outboxes, counters: Counters) -> None:
     """Sending goes on; a person hears that a restart loses what is not acknowledged."""
     assert broken.volatile
-    (event,) = broken.events
+    (event,) = broken.notices.events
     assert (event.event_type, event.severity) == ("JOURNAL_FAILED", Severity.CRITICAL)
     assert broken.append(rows(2)) == 1
     assert (broken.held(), counters.errors) == (2, 1)
@@ -60,9 +60,9 @@ def test_tell_log_handler_that_raises_changes_nothing(broken: Outboxes, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a broken handler")
 
-    monkeypatch.setattr(module.logger, "critical", fail)
-    broken._tell("JOURNAL_FAILED", "again")
-    assert len(broken.events) == 2
+    monkeypatch.setattr(module.logger, "log", fail)
+    broken.notices.tell("JOURNAL_FAILED", "again")
+    assert len(broken.notices.events) == 2
 
 
 def test_append_disk_fails_begins_a_volatile_stream(outboxes: Outboxes, counters: Counters) -> None:
@@ -76,7 +76,7 @@ def test_append_disk_fails_begins_a_volatile_stream(outboxes: Outboxes, counters
     assert outboxes.own.stream != old.stream
     assert set(outboxes) == {old, outboxes.own}
     assert (old.own, old.goodbye, old.held(), outboxes.held()) == (False, "journal failed", 3, 5)
-    assert [event.event_type for event in outboxes.events] == ["JOURNAL_FAILED"]
+    assert [event.event_type for event in outboxes.notices.events] == ["JOURNAL_FAILED"]
     assert (counters.errors, counters.dropped) == (1, 0)
     assert [entry.sequence for entry in old.read(1, 3, 3)] == [1, 2, 3]
 
@@ -114,12 +114,14 @@ def test_every_verb_on_a_failing_disk_is_counted_and_goes_on(
     """No error of the disk leaves the sender's thread."""
     outboxes.append(rows(3))
     own = fail_own_disk(outboxes)
-    clock.us += 2 * DAY_SECONDS * 1_000_000
+    clock.advance(DAY_SECONDS)
 
     outboxes.store_seen("a")
     outboxes.acknowledge(own, "a", 2, goodbye_heard=False)
     outboxes.say_goodbye("closed")
-    outboxes.prune(DAY_SECONDS, PLENTY_BYTES)
+    outboxes.prune()
+    clock.advance(10 * DAY_SECONDS)
+    outboxes.prune()
 
     assert counters.errors == 4
-    assert (counters.acknowledged, counters.dropped, own.held(), own.goodbye) == (0, 0, 3, None)
+    assert (counters.acknowledged, counters.dropped, own.held(), own.goodbye) == (2, 0, 1, None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Callable
 
 import pytest
 
@@ -57,6 +59,65 @@ def test_end_refuses_whatever_comes() -> None:
     assert not handover.put(item(), urgent=True)
     assert not handover.put(item(), urgent=False)
     assert handover.counters.refused == 2
+
+
+class Deque(deque[Item]):
+    """Lets something happen at the very moment when an alert was appended."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        super().__init__()
+        self._then = then
+
+    def append(self, appended: Item) -> None:
+        super().append(appended)
+        self._then()
+
+
+def test_put_last_look_came_between_check_and_append_is_refused() -> None:
+    """Else it would be lost in silence: nobody looks into the queue any more."""
+    handover = Handover(1_000)
+    handover.items = Deque(handover.end)
+    assert handover.put(item(), urgent=False) is False
+    assert (handover.counters.refused, list(handover.items)) == (1, [])
+
+
+def test_put_taken_by_the_last_look_is_taken() -> None:
+    """And is not counted as refused."""
+    handover = Handover(1_000)
+
+    def last_look() -> None:
+        handover.end()
+        handover.take(10)
+
+    handover.items = Deque(last_look)
+    assert handover.put(item(), urgent=False) is True
+    assert handover.counters.refused == 0
+
+
+def test_put_many_threads_against_the_end_takes_or_refuses_each() -> None:
+    """What was promised is what was taken, whatever the threads do to each other."""
+    for _ in range(20):
+        handover = Handover(1_000_000)
+        promised: list[int] = []
+        start = threading.Barrier(5)
+
+        def work(base: int, handover: Handover = handover, promised: list[int] = promised,
+                 start: threading.Barrier = start) -> None:  # fmt: skip
+            start.wait()
+            promised.extend(base + n for n in range(300) if handover.put(item(base + n), urgent=True))
+
+        threads = [threading.Thread(target=work, args=(1_000 * thread,)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        start.wait()
+        taken = handover.take(200)
+        handover.end()
+        while handover.items:
+            taken += handover.take(1_000)
+        for thread in threads:
+            thread.join()
+        assert sorted(promised) == sorted(entry[0] for entry in taken if not isinstance(entry, Flush))
+        assert handover.counters.refused == 1_200 - len(promised)
 
 
 def test_put_flush_full_queue_is_never_refused() -> None:

@@ -136,8 +136,8 @@ def test_create_new_folder_is_for_its_owner_only(journal: Journal, folder: Path)
 def test_create_sync_setting_reaches_the_file(folder: Path, sync: str, level: int) -> None:
     """`full` is what survives power loss."""
     with closing(Journal.create(folder, "trader", sync=sync)) as journal:
-        assert journal._connection.execute("PRAGMA synchronous").fetchone() == (level,)
-        assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert journal._file.connection.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert journal._file.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_create_below_a_file_raises_journal_error(tmp_path: Path) -> None:
@@ -179,13 +179,13 @@ def test_create_name_locked_by_somebody_raises_journal_error(folder: Path, monke
 def test_append_full_disk_writes_nothing_and_goes_on_when_there_is_room(journal: Journal) -> None:
     """A batch is written whole or not at all, and its numbers are given out again."""
     journal.append(rows(3))
-    (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
-    journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = journal._file.connection.execute("PRAGMA page_count").fetchone()
+    journal._file.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(JournalError, match="full"):
         journal.append(rows(5000, first=4))
     assert (journal.last, journal.held()) == (3, 3)
 
-    journal._connection.execute("PRAGMA max_page_count = 100000")
+    journal._file.connection.execute("PRAGMA max_page_count = 100000")
     assert journal.append(rows(1, first=4)) == 4
     assert sequences(journal) == [1, 2, 3, 4]
 
@@ -193,22 +193,24 @@ def test_append_full_disk_writes_nothing_and_goes_on_when_there_is_room(journal:
 def test_prune_old_alerts_forgets_them_and_says_how_many(journal: Journal) -> None:
     """What is older than the limit goes, oldest first."""
     journal.append(rows(10))
-    assert journal.prune(1_005, PLENTY_BYTES) == 4
+    assert journal.prune(PLENTY_BYTES, published_before_us=1_005) == 4
     assert (sequences(journal), journal.first_held()) == ([5, 6, 7, 8, 9, 10], 5)
-    assert journal.prune(1_005, PLENTY_BYTES) == 0
+    assert journal.prune(PLENTY_BYTES, published_before_us=1_005, old_up_to=4) == 0
+    assert journal.prune(PLENTY_BYTES, old_up_to=6) == 2
+    assert sequences(journal) == [7, 8, 9, 10]
 
 
 def test_prune_everything_old_keeps_the_newest(journal: Journal) -> None:
     """The last one says how many there were: without it, the loss itself would be lost."""
     journal.append(rows(10))
-    assert journal.prune(9_999, PLENTY_BYTES) == 9
+    assert journal.prune(PLENTY_BYTES, published_before_us=9_999) == 9
     assert (sequences(journal), journal.last, journal.held()) == ([10], 10, 1)
 
 
 def test_prune_clock_set_back_leaves_no_gap(journal: Journal) -> None:
     """An old time behind a young one stays: a gap in what is held would be asked for again for ever."""
     journal.append([*rows(3), *rows(3, first=4, published_us=10), *rows(3, first=7)])
-    journal.prune(1_003, PLENTY_BYTES)
+    journal.prune(PLENTY_BYTES, published_before_us=1_003)
     assert sequences(journal) == [3, 4, 5, 6, 7, 8, 9]
 
 
@@ -217,14 +219,14 @@ def test_prune_too_large_brings_it_below_the_limit(journal: Journal) -> None:
     journal.append([(1_000, "severity.INFO.", b"x" * 2_000)] * 5_000)
     limit = 2**20
 
-    removed = journal.prune(0, limit)
+    removed = journal.prune(limit)
 
-    (pages, free) = journal._connection.execute(
+    (pages, free) = journal._file.connection.execute(
         "SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count"
     ).fetchone()
     assert (pages - free) * 4096 <= limit
     assert sequences(journal) == list(range(removed + 1, 5_001))
-    assert journal.prune(0, limit) == 0
+    assert journal.prune(limit) == 0
 
 
 def test_close_settled_removes_its_files(journal: Journal, folder: Path) -> None:
@@ -249,7 +251,8 @@ def test_close_goodbye_unheard_keeps_the_file(folder: Path, heard: bool, left: i
     journal.append(rows(2))
     journal.acknowledge("a", 2, 1)
     journal.say_goodbye("closed")
-    journal.goodbye_heard = heard
+    if heard:
+        journal.goodbye_heard_by.add("a")
     journal.close()
     assert len(list(folder.glob("*.journal"))) == left
 

@@ -265,7 +265,7 @@ def test_close_ack_of_the_goodbye_alone_is_not_enough(daemon: ScriptedDaemon, ma
     [
         (None, "closed"),
         (ValueError("drawdown"), "exception: ValueError"),
-        (KeyboardInterrupt(), "exception: KeyboardInterrupt"),
+        (KeyboardInterrupt(), "signal: SIGINT"),
         (SystemExit(3), "exception: SystemExit"),
         (SystemExit(0), "closed"),
         (SystemExit(), "closed"),

@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from bus.alerts import Severity
-from publisher import outboxes as module
+from publisher import PublisherSettings
+from publisher import adopting as module
 from publisher.handover import Counters
 from publisher.journal import Journal
 from publisher.outboxes import Outboxes
 from tests.publisher.builders import HandClock, rows
-
-PLENTY_BYTES = 2**40
-DAY_SECONDS = 86_400
 
 
 def leave(folder: Path, count: int = 3, goodbye: str | None = None) -> Path:
@@ -30,7 +28,7 @@ def leave(folder: Path, count: int = 3, goodbye: str | None = None) -> Path:
 def test_open_empty_folder_offers_the_own_stream_only(outboxes: Outboxes) -> None:
     """The usual start."""
     assert list(outboxes) == [outboxes.own]
-    assert (outboxes.volatile, outboxes.held(), outboxes.events) == (False, 0, [])
+    assert (outboxes.volatile, outboxes.held(), outboxes.notices.events) == (False, 0, [])
     assert outboxes.get(outboxes.own.stream) is outboxes.own
     assert outboxes.get(b"unknown") is None
 
@@ -57,7 +55,7 @@ def test_open_adopts_what_the_dead_left(folder: Path, unopened: Outboxes) -> Non
 def test_open_two_publishers_share_a_folder(folder: Path, outboxes: Outboxes, counters: Counters) -> None:
     """A live publisher's file is never adopted, from neither side."""
     outboxes.append(rows(2))
-    second = Outboxes(folder, "second", "normal", counters, HandClock())
+    second = Outboxes(PublisherSettings(journal=folder, source="second"), counters, HandClock())
     second.open()
     assert list(second) == [second.own]
     assert second.own.stream != outboxes.own.stream
@@ -95,7 +93,7 @@ def test_open_damaged_file_is_set_aside_and_told(
     leave(folder).write_bytes(b"garbage" * 1000)
     leave(folder)
     unopened.open()
-    (event,) = unopened.events
+    (event,) = unopened.notices.events
     assert (event.event_type, event.severity, event.source) == ("JOURNAL_UNREADABLE", Severity.CRITICAL, "trader")
     assert ".corrupt" in event.description
     assert counters.errors == 1
@@ -111,7 +109,7 @@ def test_open_damaged_file_that_cannot_be_renamed_is_told_all_the_same(folder: P
     path.write_bytes(b"garbage" * 1000)
     path.with_suffix(".corrupt").mkdir()
     unopened.open()
-    (event,) = unopened.events
+    (event,) = unopened.notices.events
     assert "could not be set aside either" in event.description
     unopened.close()
 
@@ -120,7 +118,7 @@ def test_open_newer_or_busy_file_stays_and_is_told(folder: Path, unopened: Outbo
     """What another version, or another moment, can read is not moved out of its reach."""
     (folder / f"{'1' * 32}.journal").mkdir(parents=True)
     unopened.open()
-    (event,) = unopened.events
+    (event,) = unopened.notices.events
     assert (event.event_type, event.severity) == ("JOURNAL_UNREADABLE", Severity.CRITICAL)
     assert "stays where it is" in event.description
     unopened.close()
@@ -180,14 +178,6 @@ def test_say_goodbye_twice_keeps_the_first(outboxes: Outboxes) -> None:
     outboxes.say_goodbye("exception: ValueError")
     outboxes.say_goodbye("closed")
     assert outboxes.own.goodbye == "exception: ValueError"
-
-
-def test_prune_old_alerts_counts_them_as_dropped(outboxes: Outboxes, counters: Counters, clock: HandClock) -> None:
-    """What left by age without an acknowledgement is no secret; the newest stays and tells how many there were."""
-    outboxes.append(rows(5))
-    clock.us += 2 * DAY_SECONDS * 1_000_000
-    outboxes.prune(DAY_SECONDS, PLENTY_BYTES)
-    assert (counters.dropped, outboxes.held(), outboxes.own.first_held()) == (4, 1, 5)
 
 
 def test_acknowledge_the_first_of_many_files_offers_the_next(

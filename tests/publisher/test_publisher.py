@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from bus.alerts import AgentAction, Alert, RiskEvent, Severity, SystemEvent
 from bus.wire import encode_alert
-from publisher import Publisher, PublisherSettings
-from publisher import sender as sender_module
+from publisher import Publisher, PublisherSettings, packing
 from tests.publisher.builders import alert, numbers
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon
@@ -26,7 +25,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         opened.wait(20.0)
         return encode_alert(given)
 
-    monkeypatch.setattr(sender_module, "encode_alert", slow)
+    monkeypatch.setattr(packing, "encode_alert", slow)
     return opened
 
 

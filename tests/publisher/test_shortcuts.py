@@ -90,10 +90,10 @@ def test_hooks_wait_is_handed_on() -> None:
         (SystemExit(0), "closed"),
         (SystemExit(None), "closed"),
         (SystemExit("out of money"), "exception: SystemExit"),
-        (KeyboardInterrupt(), "exception: KeyboardInterrupt"),
+        (KeyboardInterrupt(), "signal: SIGINT"),
         (LookupError(), "exception: LookupError"),
     ],
 )
 def test_closing_reason_tells_an_end_in_order_from_another(error: BaseException | None, reason: str) -> None:
-    """What begins with `exception` is told to people."""
+    """What begins with `exception` or `signal` is told to people."""
     assert closing_reason(error) == reason

@@ -1,8 +1,8 @@
 """A small daemon on real ZeroMQ sockets that does what a test tells it to, and keeps what it heard.
 
 It binds SUB and ROUTER on free ports of 127.0.0.1 and runs in a thread of its own. By default it behaves: it welcomes,
-acknowledges contiguous numbers and asks for what is missing. A test switches each of these off, pauses it, or sends
-whatever a broken daemon could send.
+acknowledges contiguous numbers, asks for what is missing, and records as lost what is unavailable. A test switches
+each of these off, pauses it, or sends whatever a broken daemon could send.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import zmq
 from bus.alerts import Alert
 from bus.sockets import bound_endpoint, open_daemon_control, open_daemon_data
 from bus.wire import (
+    NOT_OFFERED,
     Ack,
     Control,
     Envelope,
@@ -26,6 +27,7 @@ from bus.wire import (
     Heartbeat,
     Replay,
     Replayed,
+    Unavailable,
     Welcome,
     decode_control,
     decode_frames,
@@ -35,6 +37,7 @@ from bus.wire import (
 _ANY_PORT: Final = "tcp://127.0.0.1:*"
 _POLL_MILLISECONDS: Final = 2
 _JOIN_SECONDS: Final = 10.0
+_NO_LOSS: Final = (NOT_OFFERED, "above the last")
 
 
 @dataclass
@@ -46,6 +49,7 @@ class StreamRecord:
     lost: list[int] = field(default_factory=list)
     repeats: int = 0
     replayed: list[int] = field(default_factory=list)
+    unavailable: list[Unavailable] = field(default_factory=list)
     goodbyes: list[Goodbye] = field(default_factory=list)
     identities: set[bytes] = field(default_factory=set)
 
@@ -186,6 +190,9 @@ class ScriptedDaemon:
             elif isinstance(message, Goodbye):
                 self.streams.setdefault(message.stream, StreamRecord()).goodbyes.append(message)
                 self._acknowledge(message.stream, goodbye=True)
+            elif isinstance(message, Unavailable):
+                self._settle(message)
+                touched.add(message.stream)
             else:
                 assert isinstance(message, Replayed), message
                 stream = self._keep(rest)
@@ -198,6 +205,13 @@ class ScriptedDaemon:
         envelope = decode_frames(frames)
         self.streams.setdefault(envelope.header.stream, StreamRecord()).keep(envelope)
         return envelope.header.stream
+
+    def _settle(self, answer: Unavailable) -> None:
+        record = self.streams.setdefault(answer.stream, StreamRecord())
+        record.unavailable.append(answer)
+        if answer.reason not in _NO_LOSS:
+            missing = set(range(answer.first, answer.last + 1)) - record.envelopes.keys() - set(record.lost)
+            record.lost.extend(sorted(missing))
 
     def _heard(self, identity: bytes, heartbeat: Heartbeat) -> None:
         record = self.streams.setdefault(heartbeat.stream, StreamRecord())
