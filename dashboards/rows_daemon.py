@@ -16,6 +16,7 @@ from dashboards.panels import (
     Graph,
     Panel,
     at_end,
+    colours,
     figure,
     graph,
     name_only,
@@ -35,7 +36,8 @@ def bus() -> tuple[Panel, ...]:
 
 def process() -> tuple[Panel, ...]:
     """Return how the daemons themselves fare."""
-    return (_versions(), _running_for(), _processor(), _memory(), _open_files(), _store_troubles())
+    figures = (_versions(), _running_for(), _ledger())
+    return (*figures, _processor(), _memory(), _open_files(), _store_troubles())
 
 
 # --- bus ------------------------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ def _versions() -> Figure:
             "What runs, on which Python.",
             at_end(versions, "{{instance}}: alertbus {{version}}, Python {{python}}"),
             unit=COUNT,
-            width=12,
+            width=8,
         )
     )
 
@@ -131,7 +133,24 @@ def _running_for() -> Figure:
         "Time since the daemon started. Linux only, like all figures of the process.",
         at_end(of_daemons(f"time() - {select('process_start_time_seconds')}"), "{{instance}}"),
         unit=DURATION,
-        width=12,
+        width=8,
+    )
+
+
+def _ledger() -> Figure:
+    audited = f"{select('alertbus_audit_timestamp_seconds')} > 0"
+    return (
+        figure(
+            "Faults in the ledger",
+            "What the last audit found of alerts, deliveries and numbers that do not balance; `alertbus-subscriber "
+            "audit` lists them. A daemon audits itself half a minute after its start, and then each hour.",
+            at_end(f"max by (instance) ({select('alertbus_audit_faults')} and ({audited}))", "{{instance}}"),
+            unit=COUNT,
+            width=8,
+        )
+        .thresholds(colours("green", (1, "red")))
+        .mappings([word(0, "It balances", "green")])
+        .no_value("Not audited yet")
     )
 
 

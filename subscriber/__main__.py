@@ -26,6 +26,7 @@ from subscriber.logs import configure_logging, log_uncaught
 from subscriber.policy.rendering import render
 from subscriber.settings import SubscriberSettings, channel_configs, effective, secret_values
 from subscriber.status import ChannelView, status_of
+from subscriber.store.journals import journal_files
 from subscriber.store.store import Store
 from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, TEST_EVENT
 
@@ -255,6 +256,23 @@ def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str
         "seconds": None,
         "waiting_for": None,
     }
+
+
+@app.command()
+def audit(
+    *,
+    journal: Annotated[
+        Path | None, typer.Option(exists=True, metavar="PATH", help="Publishers' journals too: their folder, or one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that nothing is missing: every acknowledged number, every planned delivery; exit 1 where it is not so."""
+    printer = Printer(as_json=as_json)
+    with _faults_told(printer), _store(_settings()) as store:
+        found = store.audit([] if journal is None else journal_files(journal))
+        printer.audit(found.fields())
+        if not found.balanced:
+            raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

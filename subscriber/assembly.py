@@ -21,9 +21,10 @@ from subscriber.intake.announcing import Announcer
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.ingest import Ingest
 from subscriber.intake.notices import Notices
+from subscriber.intake.vigil import Vigil
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.retry import RetryPolicy
-from subscriber.policy.routing import RouteTable
+from subscriber.policy.routing import RouteTable, plan_deliveries
 from subscriber.settings import SubscriberSettings
 from subscriber.store.store import Store
 
@@ -68,10 +69,19 @@ class Assembly:
         self.desks = {config.name: self._desk(config) for config in configs}
         self._waiting = set(self.desks)
         self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
-        notices = Notices(self.announcer, self.metrics, clock, store.store_id)
+        notices = Notices(store, self.announcer, self.metrics, clock)
+        vigil = Vigil(
+            store=store,
+            announcer=self.announcer,
+            metrics=self.metrics,
+            clock=clock,
+            timeout_seconds=settings.bus.publisher_timeout_seconds,
+            market_hours=settings.market_hours,
+        )
         self.correspondence = Correspondence(
             store=store,
             notices=notices,
+            vigil=vigil,
             metrics=self.metrics,
             clock=clock,
             publisher_timeout_seconds=settings.bus.publisher_timeout_seconds,
@@ -105,8 +115,16 @@ class Assembly:
         ]
 
     def plan(self, alert: Alert) -> tuple[PlannedDelivery, ...]:
-        """Say where an alert goes now."""
+        """Say where an alert goes now; one that ends another goes where that one went.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
         now_us = self.clock.now_us()
+        if isinstance(alert, SystemEvent) and alert.resolves is not None:
+            channels = [name for name in self.store.channels_of(alert.resolves) if name in self.desks]
+            if channels:
+                return plan_deliveries(alert, channels, now_us, enabled=self.enabled(), dry_run=self.dry_run)
         return self._routes.plan(alert, now_us, enabled=self.enabled(), dry_run=self.dry_run).deliveries
 
     def enabled(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Reads the TOML file: further channels by their Apprise URL, and routes, which are handed on as they are.
+"""Reads the TOML file: further channels by their Apprise URL, market hours, and routes, handed on as they are.
 
 A fault names the table and the key, or the line of a syntax error, and never quotes the file: it may hold a secret.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,15 +16,18 @@ from bus.errors import ConfigurationError
 from bus.settings import SettingsReader, did_you_mean
 from subscriber.channel_settings import BUILT_IN
 from subscriber.channels.channel import AppriseConfig, Limit
+from subscriber.policy.market_hours import MarketHours, Span, parse_window
 from subscriber.policy.pacing import parse_pace
 from subscriber.policy.routes_file import parse_routes
+from subscriber.setting_groups import zone_of
 
 CONFIG_NAME: Final = "ALERTBUS_CONFIG"
 
 CONCURRENCY: Final = range(1, 65)
 
-_TABLES: Final = ("channels", "routes")
+_TABLES: Final = ("channels", "market_hours", "routes")
 _CHANNEL_KEYS: Final = ("url", "pace", "concurrency")
+_HOURS_KEYS: Final = ("timezone", "windows", "closed")
 #: `all` is what `alertbus-subscriber test` calls every channel.
 _RESERVED: Final = (*BUILT_IN, "all")
 _CHANNEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -37,10 +41,13 @@ class ConfigFile:
 
     channels: tuple[AppriseConfig, ...] = ()
     routes: list[dict[str, Any]] | None = None  #: for `parse_routes`; None where the file has none
+    market_hours: MarketHours | None = None  #: None where the file has none, and every hour counts
     variables: frozenset[str] = frozenset()  #: environment variables that it refers to
 
 
-def read_config_file(path: Path, reader: SettingsReader, *, explicit: bool, deadline_seconds: float) -> ConfigFile:
+def read_config_file(
+    path: Path, reader: SettingsReader, *, explicit: bool, deadline_seconds: float, zone: tzinfo
+) -> ConfigFile:
     """Read the file; its faults, all of them, are kept by the reader.
 
     Args:
@@ -48,6 +55,7 @@ def read_config_file(path: Path, reader: SettingsReader, *, explicit: bool, dead
         reader: Knows the environment that `env:NAME` refers to.
         explicit: Whether somebody named the file: only then is its absence a fault.
         deadline_seconds: For every channel.
+        zone: Of market hours that name no time zone.
     """
     document = _document(path, reader, explicit=explicit)
     for name in sorted(document.keys() - set(_TABLES)):
@@ -65,6 +73,7 @@ def read_config_file(path: Path, reader: SettingsReader, *, explicit: bool, dead
     return ConfigFile(
         tuple(channel for channel in channels if channel is not None),
         document.get("routes"),
+        _MarketHours(reader, zone).read(document["market_hours"]) if "market_hours" in document else None,
         frozenset(built.variables),
     )
 
@@ -150,3 +159,54 @@ class _Channels:
             return value
         self._reader.fault(place, f"must be a whole number from {CONCURRENCY[0]} to {CONCURRENCY[-1]}")
         return 1
+
+
+class _MarketHours:
+    """Builds the market hours from their table."""
+
+    def __init__(self, reader: SettingsReader, zone: tzinfo) -> None:
+        self._reader = reader
+        self._zone = zone
+        self._place = f"{CONFIG_NAME} [market_hours]"
+
+    def read(self, table: Any) -> MarketHours | None:
+        """Return the hours, or None when the table has a fault."""
+        before = len(self._reader.problems)
+        if not isinstance(table, dict):
+            self._reader.fault(self._place, "must be one table, with windows")
+            return None
+        for key in sorted(table.keys() - set(_HOURS_KEYS)):
+            self._fault(key, f"is no key of the market hours{did_you_mean(key, _HOURS_KEYS)}")
+        zone = self._read_zone(table["timezone"]) if "timezone" in table else self._zone
+        spans = self._spans(table.get("windows"))
+        closed = self._closed(table.get("closed", []))
+        return MarketHours.of(zone, spans, closed) if len(self._reader.problems) == before else None
+
+    def _read_zone(self, name: object) -> tzinfo:
+        try:
+            return zone_of(name if isinstance(name, str) else "")
+        except ValueError as error:
+            self._fault("timezone", str(error))
+            return self._zone
+
+    def _spans(self, windows: object) -> list[Span]:
+        # Without any window the market would never open, and silence would never be told.
+        if not isinstance(windows, list) or not windows:
+            self._fault("windows", 'must be a list of windows, such as ["Mon-Fri 09:30-16:00"]')
+            return []
+        spans: list[Span] = []
+        for index, window in enumerate(windows):
+            try:
+                spans += parse_window(window if isinstance(window, str) else "")
+            except ValueError as error:
+                self._fault(f"windows[{index}]", str(error))
+        return spans
+
+    def _closed(self, days: object) -> list[date]:
+        if isinstance(days, list) and all(isinstance(day, date) and not isinstance(day, datetime) for day in days):
+            return days
+        self._fault("closed", "must be a list of dates without quotes, such as [2026-12-25]")
+        return []
+
+    def _fault(self, key: str, sentence: str) -> None:
+        self._reader.fault(f"{self._place} {key}", sentence)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from subscriber.ledger_words import ledger_sentences, ledger_tables
 from subscriber.logs import escaped
 
 Fields = Mapping[str, Any]
@@ -131,6 +132,15 @@ class Printer:
                 for channel in result["channels"]
             ],
         )
+
+    def audit(self, audit: Fields) -> None:
+        """Print the ledger, and what does not balance in it."""
+        if self._as_json:
+            self._json(audit)
+            return
+        for table in ledger_tables(audit):
+            self._table(*table)
+        self.say("\n".join(ledger_sentences(audit)))
 
     def _table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table as wide as the terminal; an id is never folded, so that it can be copied."""

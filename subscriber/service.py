@@ -1,7 +1,8 @@
 """The running daemon: owns every lifetime, and orders the start and the stop.
 
-    start   store -> HTTP port -> parts -> bus -> workers -> housekeeping -> HTTP
-    stop    bus (nothing new) -> workers (finish the sends in flight) -> leases -> HTTP -> housekeeping -> store
+    start   store -> HTTP port -> parts -> bus -> workers -> housekeeping -> books -> ping -> HTTP
+    stop    ping -> bus (nothing new) -> workers (finish the sends in flight) -> leases -> HTTP -> books
+            -> housekeeping -> store
 
 What can't be had at the start ends it with one sentence. The main thread serves HTTP.
 """
@@ -24,19 +25,23 @@ from typing import Any, Final
 
 import uvicorn
 
-from bus.clock import Clock, SystemClock
+from bus.clock import Clock, SteadyClock, SystemClock
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.assembly import Assembly
+from subscriber.bookkeeping import Bookkeeper
 from subscriber.channels.building import placeholder_configs
 from subscriber.channels.channel import ChannelConfig
+from subscriber.channels.http_environment import HttpEnvironment
 from subscriber.deliveries import Message
 from subscriber.monitoring.api import ApiParts, build_app
 from subscriber.monitoring.listening import open_listener
+from subscriber.monitoring.pinging import Pinger
 from subscriber.policy.routes_file import parse_routes
 from subscriber.policy.routing import RouteTable, default_routes
 from subscriber.settings import SubscriberSettings, channel_configs
 from subscriber.status import Status, status_of, view_of
 from subscriber.store.store import Store
+from subscriber.timekeeping import Timekeeper
 from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, Trial
 
 logger = logging.getLogger(__name__)
@@ -87,7 +92,7 @@ class Service:
         self._settings = settings
         self._options = options
         self._say = say
-        self._clock = clock or SystemClock()
+        self._clock = SteadyClock(clock or SystemClock())
         self._rng = rng or Random()  # noqa: S311 - jitter of retries
         configs = channel_configs(settings)
         if options.require_channels and not configs:
@@ -99,7 +104,9 @@ class Service:
         routes = parse_routes({"routes": settings.routes}) if settings.routes is not None else None
         self._routes = RouteTable(default_routes(names) if routes is None else routes, names)
         self._store = Store(settings.store.database_url.get_secret_value(), self._clock)
+        self._timekeeper = Timekeeper(self._store, self._clock)
         self._parts: Assembly
+        self._pinger: Pinger | None = None
         self._server: uvicorn.Server | None = None
         self._started_us = 0
         self._stopping = threading.Event()
@@ -117,6 +124,7 @@ class Service:
         with ExitStack() as stack:
             stack.enter_context(self._store)
             self._check_database()
+            self._timekeeper.begin()
             listener = stack.enter_context(open_listener(self._settings.http.host, self._settings.http.port))
             self._parts = Assembly(
                 self._settings,
@@ -130,10 +138,14 @@ class Service:
                 show_rehearsal=self._show_rehearsal,
             )
             stack.callback(self._parts.close)
+            self._pinger = self._make_pinger()
             self._server = self._make_server()
             stack.enter_context(self._signals())
             self._start(stack)
             self._greet()
+            if self._pinger is not None:
+                self._pinger.start()
+                stack.callback(self._pinger.stop)
             if not self._stopping.is_set():
                 self._server.run(sockets=[listener])
 
@@ -181,6 +193,23 @@ class Service:
             )
         )
 
+    def _make_pinger(self) -> Pinger | None:
+        ping = self._settings.ping
+        if ping.url is None:
+            return None
+        if self.dry_run:  # it would tell that all is well while nobody is told of any alert
+            logger.warning("ALERTBUS_PING_URL is not asked in a dry run")
+            return None
+        pinger = Pinger(
+            ping.url.get_secret_value(),
+            interval_seconds=ping.interval_seconds,
+            not_ready=self._not_well,
+            clock=self._clock,
+            environment=HttpEnvironment.read(os.environ),
+        )
+        pinger.prepare()
+        return pinger
+
     def _start(self, stack: ExitStack) -> None:
         self._started_us = self._clock.now_us()
         self._parts.ingest.start()  # it binds, and so proves that no other daemon holds our leases
@@ -194,6 +223,15 @@ class Service:
         housekeeping.start()
         stack.callback(housekeeping.join, STOP_SECONDS)
         stack.callback(self._housekeeping_over.set)
+        bookkeeper = Bookkeeper(
+            self._store,
+            self._parts.metrics,
+            self._clock,
+            retention_seconds=self._settings.store.retention_seconds,
+            audit_interval_seconds=self._settings.store.audit_interval_seconds,
+        )
+        bookkeeper.start()
+        stack.callback(bookkeeper.stop, STOP_SECONDS)
 
     def _greet(self) -> None:
         http, bus = self._settings.http, self._settings.bus
@@ -246,6 +284,8 @@ class Service:
 
     def _stop_working(self) -> None:
         """Take nothing more, finish the sends in flight, give the leases back; harmless when done twice."""
+        if self._pinger is not None:
+            self._pinger.ask_to_stop()
         self.ready.clear()
         limit = self._clock.monotonic() + STOP_SECONDS
         for worker in self._parts.workers:
@@ -286,12 +326,25 @@ class Service:
         changing = [] if self.ready.is_set() else ["The daemon is starting or stopping."]
         return changing + self._parts.not_ready()
 
+    def _not_well(self) -> list[str]:
+        """Say why nobody may count on this daemon: it is not ready, or the database, which it reads, takes no write."""
+        reasons = self._not_ready()
+        if not reasons:
+            try:
+                self._store.remember("pinged", str(self._clock.now_us()))
+            except AlertBusError as error:
+                reasons.append(str(error))
+        return reasons
+
     def _keep_house(self) -> None:
         """Set the gauges, and store what could not be told before."""
         while not self._housekeeping_over.wait(_HOUSEKEEPING_SECONDS):
             try:
+                self._timekeeper.look()
                 self._parts.announcer.retry()
                 self._parts.measure()
+                if self._pinger is not None:
+                    self._parts.metrics.pinged(self._pinger.last_success_us, self._pinger.new_failures())
             except AlertBusError as error:
                 logger.debug("housekeeping waits: %s", error)
             except Exception:

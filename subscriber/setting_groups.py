@@ -129,12 +129,28 @@ class BusSettings(SettingsGroup):
 
 
 class StoreSettings(SettingsGroup):
-    """Where alerts and deliveries are kept."""
+    """Where alerts and deliveries are kept, and for how long."""
 
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///alertbus.db"),
         validation_alias=DATABASE_NAME,
         description="The database: `sqlite:///FILE`, or a server's: `postgresql+psycopg://user:password@host/name`.",
+    )
+    retention_seconds: float = Field(
+        default=365 * _DAY_SECONDS,
+        ge=_DAY_SECONDS,
+        le=3650 * _DAY_SECONDS,
+        allow_inf_nan=False,
+        validation_alias="ALERTBUS_RETENTION",
+        description="Seconds that alerts and what became of them are kept; what still waits is never removed.",
+    )
+    audit_interval_seconds: float = Field(
+        default=3600.0,
+        ge=60,
+        le=7 * _DAY_SECONDS,
+        allow_inf_nan=False,
+        validation_alias="ALERTBUS_AUDIT_INTERVAL",
+        description="Seconds between two audits of the ledger by the running daemon.",
     )
 
     @property

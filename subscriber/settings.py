@@ -29,6 +29,8 @@ from bus.settings import (
 from subscriber.channel_settings import CHANNELS_NAME, ChannelRules, CredentialSettings, ProviderSettings
 from subscriber.channels.channel import AppriseConfig, ChannelConfig
 from subscriber.config_file import CONFIG_NAME, read_config_file
+from subscriber.ping_settings import PingSettings
+from subscriber.policy.market_hours import MarketHours
 from subscriber.setting_groups import (
     DATABASE_NAME,
     BusSettings,
@@ -47,6 +49,7 @@ __all__ = [
     "GeneralSettings",
     "HttpSettings",
     "NotificationSettings",
+    "PingSettings",
     "ProviderSettings",
     "StoreSettings",
     "SubscriberSettings",
@@ -62,6 +65,7 @@ GROUPS: Final[tuple[type[SettingsGroup], ...]] = (
     BusSettings,
     StoreSettings,
     HttpSettings,
+    PingSettings,
     DeliverySettings,
     GeneralSettings,
     ProviderSettings,
@@ -80,11 +84,13 @@ class SubscriberSettings:
     bus: BusSettings = field(default_factory=BusSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    ping: PingSettings = field(default_factory=PingSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     general: GeneralSettings = field(default_factory=GeneralSettings)
     providers: ProviderSettings = field(default_factory=ProviderSettings)
     custom_channels: tuple[AppriseConfig, ...] = ()  #: from the TOML
     routes: list[dict[str, Any]] | None = None  #: the TOML's, as written; None where it has none
+    market_hours: MarketHours | None = None  #: the TOML's; without them silence counts at every hour
     hints: tuple[str, ...] = ()  #: what looks like a mistake and may be another program's
 
     @classmethod
@@ -108,17 +114,20 @@ class SubscriberSettings:
             reader,
             explicit=bool(reader.environment.get(CONFIG_NAME, "").strip()),
             deadline_seconds=delivery.deadline_seconds,
+            zone=general.zone,
         )
         settings = cls(
             credentials=reader.read(CredentialSettings, keep_empty={CHANNELS_NAME}) or CredentialSettings(),
             bus=reader.read(BusSettings) or BusSettings(),
             store=reader.read(StoreSettings) or StoreSettings(),
             http=reader.read(HttpSettings) or HttpSettings(),
+            ping=reader.read(PingSettings) or PingSettings(),
             delivery=delivery,
             general=general,
             providers=reader.read(ProviderSettings) or ProviderSettings(),
             custom_channels=file.channels,
             routes=file.routes,
+            market_hours=file.market_hours,
             hints=tuple(lookalikes(reader.environment, known_names(CredentialSettings))),
         )
         _channels(settings, reader)
@@ -171,6 +180,8 @@ def effective(settings: SubscriberSettings) -> list[tuple[str, str]]:
     """Return every variable with the value that holds, secrets as `***`, for `check` and the status."""
     shown = [(name, _shown(value)) for name, value in _values(settings)]
     shown += [(f"{CONFIG_NAME} [channels.{channel.name}] url", "***") for channel in settings.custom_channels]
+    if settings.market_hours is not None:
+        shown.append((f"{CONFIG_NAME} [market_hours]", str(settings.market_hours)))
     database = settings.store.shown_database_url
     return [(name, database if name == DATABASE_NAME else text) for name, text in shown]
 
@@ -182,14 +193,20 @@ def secret_values(settings: SubscriberSettings) -> frozenset[str]:
     # A token's second half, and a phone number however its digits were grouped, are as telling as the whole.
     private |= {part for text in given.values() for part in (text.partition(":")[2], re.sub(r"\D", "", text))}
     for channel in settings.custom_channels:
-        private.add(channel.url)
-        private |= {part for part in re.split(r"[/:@?&=,]+", channel.url) if len(part) >= _TOKEN_LENGTH}
+        private |= _parts_of_address(channel.url)
+    if settings.ping.url is not None:
+        ping = settings.ping.url.get_secret_value()
+        private |= {*_parts_of_address(ping), urlsplit(ping).path, urlsplit(ping).password or ""}
     secrets = {text for text in private if len(text) >= _SHORTEST_PRIVATE}
     database = urlsplit(settings.store.database_url.get_secret_value())
     secrets |= {database.password or "", *parse_qs(database.query).get("password", ())}
     if settings.http.api_token is not None:
         secrets.add(settings.http.api_token.get_secret_value())
     return frozenset((secrets | set(map(unquote, secrets))) - {""})
+
+
+def _parts_of_address(url: str) -> set[str]:
+    return {url, *(part for part in re.split(r"[/:@?&=,]+", url) if len(part) >= _TOKEN_LENGTH)}
 
 
 def _check_ports(settings: SubscriberSettings, faults: Faults) -> None:
@@ -217,6 +234,7 @@ def _values(settings: SubscriberSettings) -> Iterator[tuple[str, object]]:
         settings.bus,
         settings.store,
         settings.http,
+        settings.ping,
         settings.delivery,
         settings.general,
         settings.providers,

@@ -19,7 +19,8 @@ from bus.wire import encode_alert
 from subscriber.deliveries import PlannedDelivery
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
-from subscriber.store.accepting import Incoming
+from subscriber.store.incoming import Incoming
+from subscriber.store.inserting import Accepted
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -45,18 +46,15 @@ class Announcer:
         self._waiting: dict[UUID, Incoming] = {}
         self._lock = threading.Lock()
 
-    def announce(self, event: SystemEvent, planned: tuple[PlannedDelivery, ...] | None = None) -> bool:
-        """Store an event and plan its deliveries; one with the same id is told once.
+    def incoming(self, event: SystemEvent, planned: tuple[PlannedDelivery, ...] | None = None) -> Incoming:
+        """Return an event as it is to be stored, with its deliveries.
 
         Args:
             event: What happened; `bus.alerts.SystemEvent` with an id from `system_event_id`, so repeats are known.
             planned: Where it goes; by the routes when left out.
-
-        Returns:
-            Whether it is stored; otherwise `retry` stores it later.
         """
         deliveries = self._planner(event) if planned is None else planned
-        incoming = Incoming(
+        return Incoming(
             alert=event,
             body=encode_alert(event),
             topic=topic_of(event),
@@ -66,6 +64,18 @@ class Announcer:
             planned=deliveries,
             not_routed=not deliveries,
         )
+
+    def announce(self, event: SystemEvent, planned: tuple[PlannedDelivery, ...] | None = None) -> bool:
+        """Store an event and plan its deliveries; one with the same id is told once.
+
+        Args:
+            event: As for `incoming`.
+            planned: As for `incoming`.
+
+        Returns:
+            Whether it is stored; otherwise `retry` stores it later.
+        """
+        incoming = self.incoming(event, planned)
         with self._lock:
             full = len(self._waiting) >= _MOST_WAITING
             if not full:
@@ -73,6 +83,15 @@ class Announcer:
         if full:  # the log is all that is left
             logger.critical("too many events wait for the database; dropped: %s", event.event_type)
         return self.retry() and not full
+
+    def stored(self, incoming: Iterable[Incoming], accepted: Accepted) -> None:
+        """Count what was stored and wake those who deliver it."""
+        new = set(accepted.inserted)
+        for item in incoming:
+            if item.alert.id in new:
+                for delivery in item.planned:
+                    self._metrics.entered(delivery.channel, delivery.state)
+        self._waker(accepted.deliveries)
 
     def retry(self) -> bool:
         """Store what could not be stored before; True when nothing waits any more."""
@@ -93,10 +112,5 @@ class Announcer:
         with self._lock:
             for incoming in waiting:
                 self._waiting.pop(incoming.alert.id, None)
-        new = set(accepted.inserted)
-        for incoming in waiting:
-            if incoming.alert.id in new:
-                for delivery in incoming.planned:
-                    self._metrics.entered(delivery.channel, delivery.state)
-        self._waker(accepted.deliveries)
+        self.stored(waiting, accepted)
         return True

@@ -14,22 +14,28 @@ import zmq
 
 from bus.clock import Clock
 from bus.errors import AlertBusError
-from bus.wire import Ack, Control, Goodbye, Heartbeat, Replay, Welcome, encode_control
+from bus.wire import Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
 from subscriber.intake.notices import Notices
-from subscriber.intake.sequences import Position, Range
+from subscriber.intake.sequences import Position, Range, common
 from subscriber.intake.streams import OfferedStream
+from subscriber.intake.vigil import Vigil
 from subscriber.monitoring.metrics import Metrics, alertbus_version
 from subscriber.store.store import Store
+from subscriber.store.streams import SignOfLife, StreamState
 
 logger = logging.getLogger(__name__)
 
 #: How often the store is told that a publisher lives: rarely, since every write is an fsync.
 _NOTE_SECONDS: Final = 5.0
+#: The same, as a share of the publishers' timeout: other daemons of this database judge by it.
+_NOTE_SHARE: Final = 0.25
 #: How often streams are let go, and how long one is remembered of which nobody speaks: the store knows them all.
 _SWEEP_SECONDS: Final = 60.0
 _REMEMBERED_SECONDS: Final = 3_600.0
 #: A publisher that died without a word is shown for a day.
 _DEAD_SHOWN_SECONDS: Final = 86_400.0
+#: What a publisher answers that does not offer a stream at all: another one may.
+_NOT_OFFERED: Final = "not offered"
 
 PublisherView = dict[str, str | int | float | bool | None]
 
@@ -38,14 +44,23 @@ class Correspondence:
     """What is said between this daemon and its publishers."""
 
     def __init__(
-        self, *, store: Store, notices: Notices, metrics: Metrics, clock: Clock, publisher_timeout_seconds: float
+        self,
+        *,
+        store: Store,
+        notices: Notices,
+        vigil: Vigil,
+        metrics: Metrics,
+        clock: Clock,
+        publisher_timeout_seconds: float,
     ) -> None:
         """Store what is needed; `open` gives it the socket."""
         self._store = store
         self._notices = notices
+        self._vigil = vigil
         self._metrics = metrics
         self._clock = clock
         self._timeout_seconds = publisher_timeout_seconds
+        self._note_seconds = min(_NOTE_SECONDS, _NOTE_SHARE * publisher_timeout_seconds)
         self._streams: dict[bytes, OfferedStream] = {}
         #: Streams of which a publisher spoke in this turn.
         self._spoken_of: dict[bytes, OfferedStream] = {}
@@ -76,19 +91,21 @@ class Correspondence:
         now = self._clock.monotonic()
         return [
             {
-                "source": known.heartbeat.source,
-                "up": known.goodbye is None and now - known.heard_at <= self._timeout_seconds,
-                "last_heard_seconds_ago": round(now - known.heard_at, 1),
+                "source": beat.source,
+                "up": known.goodbye is None and now - known.offers.own_at <= self._timeout_seconds,
+                "last_heard_seconds_ago": round(now - known.offers.own_at, 1),
                 "goodbye": known.goodbye,
-                "last_sequence": known.heartbeat.last,
+                "last_sequence": beat.last,
                 "acknowledged": known.position.contiguous,
-                "journal_alerts": known.heartbeat.journal_alerts,
-                "refused": known.heartbeat.refused,
-                "volatile": known.heartbeat.volatile,
+                "journal_alerts": beat.journal_alerts,
+                "refused": beat.refused,
+                "volatile": beat.volatile,
             }
             for known in list(self._streams.values())
-            if known.heartbeat is not None and known.heartbeat.own
+            if (beat := known.offers.own) is not None
         ]
+
+    # --- what publishers say --------------------------------------------------------------------------------
 
     def hear(self, identity: bytes, message: Heartbeat | Goodbye) -> None:
         """Take a publisher's word on a stream and answer it; `look_for_missing` asks for what it says we miss."""
@@ -96,16 +113,13 @@ class Correspondence:
             self._notices.invalid("control", "A heartbeat told of numbers that its stream does not have.")
             return
         known = self.known(message.stream)
-        if known.identity != identity:
-            known.asked_to = 0  # what was asked over another connection is not coming any more
-        known.identity = identity
         known.heard_at = self._clock.monotonic()
         if isinstance(message, Heartbeat):
-            self._hear_heartbeat(known, message)
+            self._hear_heartbeat(identity, known, message)
         else:
             self._hear_goodbye(known, message)
-        self._send(known, Welcome(store_id=self._store.store_id, version=alertbus_version()))
-        self._acknowledge(known)
+        self._send(known, identity, Welcome(store_id=self._store.store_id, version=alertbus_version()))
+        self._acknowledge(known, identity)
         known.announced = max(known.announced, message.last)
         self._spoken_of[known.stream] = known
 
@@ -118,79 +132,109 @@ class Correspondence:
             if wanted:
                 self._ask(known, wanted)
 
-    def _hear_heartbeat(self, known: OfferedStream, heartbeat: Heartbeat) -> None:
-        known.heartbeat = heartbeat
-        known.position.begin(heartbeat.first_unacknowledged)
+    def hear_unavailable(self, identity: bytes, message: Unavailable) -> None:
+        """Take a publisher's word that it can't send what it was asked for; somebody else may, or it is lost."""
+        known = self._streams.get(message.stream)
+        if known is None or not known.target:
+            return  # it was not asked, or we have forgotten that since, and ask again
+        if message.reason == _NOT_OFFERED:
+            known.offers.gone(identity)
+        elif not known.offers.unavailable(identity, message.first, min(message.last, known.target)):
+            self._notices.invalid("control", "A publisher answered for a stream that it does not offer.")
+            return
+        self._ask_elsewhere(known, (message.first, min(message.last, known.target)), message.reason)
+        self.data_came(known)
+
+    def _hear_heartbeat(self, identity: bytes, known: OfferedStream, heartbeat: Heartbeat) -> None:
+        if not known.offers.identities():
+            known.asked_to = 0  # what was asked over a connection that has ended is not coming any more
+        known.offers.heard(identity, heartbeat, known.heard_at)
+        if known.position.contiguous is None and heartbeat.store_id in {None, self._store.store_id}:
+            self._store.begin(known.stream, heartbeat.source, heartbeat.first_unacknowledged)
+            self._read_position(known)
+        self._vigil.heard(heartbeat)
         if not heartbeat.own:
             return  # an adopter beats for it, which is no sign of life
+        known.clock.told(heartbeat.clock_us, heartbeat.last, self._clock.now_us())
         if known.goodbye is None:  # else it is closing, and beats until that is acknowledged
             self._beating[heartbeat.source] = known.heard_at
             self._metrics.publisher(
                 heartbeat.source, up=True, journal_alerts=heartbeat.journal_alerts, refused=heartbeat.refused
             )
-        if known.heard_at >= known.noted_at + _NOTE_SECONDS:
+        if known.heard_at >= known.noted_at + self._note_seconds:
             known.noted_at = known.heard_at
+            sign = SignOfLife(heartbeat.source, heartbeat.last, heartbeat.volatile)
             try:
-                self._store.heard(known.stream, heartbeat.source, self._clock.now_us())
+                self._store.heard(known.stream, sign, self._clock.now_us())
             except AlertBusError as error:  # a later heartbeat notes it
                 self._metrics.store_error()
                 self._notices.warn("store", str(error))
 
     def _hear_goodbye(self, known: OfferedStream, goodbye: Goodbye) -> None:
-        if known.goodbye is None:
-            try:
-                self._store.said_goodbye(known.stream, goodbye.source, goodbye.reason, self._clock.now_us())
-            except AlertBusError as error:  # it is repeated until we answer it, and we have not
-                self._metrics.store_error()
-                self._notices.warn("store", str(error))
-                return
-            known.goodbye = goodbye.reason
-            logger.info("publisher said goodbye", extra={"source": goodbye.source, "reason": goodbye.reason})
-            if not any(self._lives(other, goodbye.source) for other in self._streams.values()):
-                self._beating.pop(goodbye.source, None)
-                self._metrics.publisher(goodbye.source, up=False)
+        if known.goodbye is not None:
+            return
+        try:
+            self._vigil.said_goodbye(goodbye)
+        except AlertBusError as error:  # it is repeated until we answer it, and we have not
+            self._metrics.store_error()
+            self._notices.warn("store", str(error))
+            return
+        known.goodbye = goodbye.reason
+        logger.info("publisher said goodbye", extra={"source": goodbye.source, "reason": goodbye.reason})
+        if not any(self._lives(other, goodbye.source) for other in self._streams.values()):
+            self._beating.pop(goodbye.source, None)
+            self._metrics.publisher(goodbye.source, up=False)
 
     def _lives(self, known: OfferedStream, source: str) -> bool:
         """Whether this is a stream that a running publisher of that name has begun."""
-        beat = known.heartbeat
-        late = self._clock.monotonic() - known.heard_at > self._timeout_seconds
-        return beat is not None and beat.own and beat.source == source and known.goodbye is None and not late
+        beat = known.offers.own
+        late = self._clock.monotonic() - known.offers.own_at > self._timeout_seconds
+        return beat is not None and beat.source == source and known.goodbye is None and not late
 
-    def _acknowledge(self, known: OfferedStream) -> None:
+    # --- what the daemon says -------------------------------------------------------------------------------
+
+    def _acknowledge(self, known: OfferedStream, *identities: bytes) -> None:
         if known.position.contiguous is not None:
-            goodbye = known.goodbye is not None
-            self._send(known, Ack(stream=known.stream, up_to=known.position.contiguous, goodbye=goodbye))
+            ack = Ack(stream=known.stream, up_to=known.position.contiguous, goodbye=known.goodbye is not None)
+            for identity in identities or known.offers.identities():
+                self._send(known, identity, ack)
 
     def _ask(self, known: OfferedStream, last: int) -> None:
         """Ask for what is missing in the store; another daemon may have stored it meanwhile."""
-        if known.identity is None or known.heartbeat is None:
+        now = self._clock.monotonic()
+        if known.offers.newest is None:
             return
-        self._read_position(known.stream, known.position)
-        gone = known.position.missing(min(last, known.heartbeat.first_held - 1), last)
+        wanted = known.next_window(last)
+        if wanted:
+            self._read_position(known, max(end for _, end in wanted))
+        gone = known.offers.held_by_nobody(known.position.missing(last, last), now)
         if gone:
-            self.lose(known, (gone[0][0], gone[-1][1]), "not held any more")
-        for first, end in known.window(last, self._clock.monotonic()):
-            self._send(known, Replay(stream=known.stream, first=first, last=end))
-            logger.info("asked for a replay", extra={"stream": known.stream.hex(), "first": first, "last": end})
+            self.lose(known, gone, "not held any more")
+        for part in known.window(last, now):
+            self._send_replay(known, part, now)
         self._acknowledge(known)
 
-    def lose(self, known: OfferedStream, lost: Range, why: str) -> None:
-        """Record what is missing of a range as lost, so that it never blocks what is behind it, and tell people."""
-        first, last = lost
-        ranges = self._store.record_lost(known.stream, first, last, why)
-        if ranges:
-            count = sum(high - low + 1 for low, high in ranges)
-            source = known.heartbeat.source if known.heartbeat else ""
-            self._metrics.lost(count)
-            self._notices.tell(
-                "ALERTS_LOST",
-                f"{count} alerts of {source or 'a publisher'} are lost ({why}), between the numbers {ranges[0][0]} "
-                f"and {ranges[-1][1]} of the stream {known.stream.hex()}.",
-                known.stream.hex(),
-                str(ranges[0][0]),
-                str(ranges[-1][1]),
-            )
-        known.position.settle(first, last)
+    def _ask_elsewhere(self, known: OfferedStream, part: Range, why: str) -> None:
+        """Ask others for what one publisher can't send; what nobody else holds is lost."""
+        now = self._clock.monotonic()
+        self._read_position(known, part[1])
+        gone = known.offers.held_by_nobody(common(known.position.missing(part[1], part[1]), [part]), now)
+        if gone:
+            self.lose(known, gone, why)
+        for rest in common(known.position.missing(part[1], part[1]), [part]):
+            self._send_replay(known, rest, now)
+
+    def _send_replay(self, known: OfferedStream, part: Range, now: float) -> None:
+        for identity, (first, last) in known.offers.share([part], now):
+            self._send(known, identity, Replay(stream=known.stream, first=first, last=last))
+            logger.info("asked for a replay", extra={"stream": known.stream.hex(), "first": first, "last": last})
+
+    def lose(self, known: OfferedStream, gone: list[Range], why: str) -> None:
+        """Record what nobody holds as lost, so that it never blocks what is behind it, and tell people."""
+        beat = known.offers.own or known.offers.newest
+        self._notices.lose(known.stream, gone, beat.source if beat else "", why)
+        for first, last in gone:
+            known.position.settle(first, last)
 
     def known(self, stream: bytes) -> OfferedStream:
         """Return a stream; its position is read from the store where it is not known, or not sure any more."""
@@ -198,40 +242,52 @@ class Correspondence:
         if known is None:
             known = OfferedStream(stream, Position(), heard_at=self._clock.monotonic(), stale=True)
         if known.stale:
-            self._read_position(stream, known.position)
+            self._read_position(known)
             known.stale = False
             self._streams[stream] = known
         return known
 
-    def _read_position(self, stream: bytes, position: Position) -> None:
-        stored = self._store.position(stream)
+    def _read_position(self, known: OfferedStream, last: int | None = None) -> None:
+        stored = self._store.position(known.stream, last)
+        if stored.announced is not None and stored.last_heard_us is not None:
+            known.clock.gave_out(stored.announced, stored.last_heard_us)
         if stored.known:
-            position.begin(stored.up_to + 1)
+            known.position.begin(stored.up_to + 1)
             if stored.up_to:
-                position.settle(1, stored.up_to)
-        for first, last in stored.ahead:
-            position.settle(first, last)
+                known.position.settle(1, stored.up_to)
+        for first, end in stored.ahead:
+            known.position.settle(first, end)
 
     def watch(self) -> None:
-        """Notice publishers that fell silent, for the metric, and let go of streams that nobody offers any more."""
+        """Notice publishers that fell silent, and let go of streams that nobody offers any more."""
         now = self._clock.monotonic()
         for source in [source for source, at in self._beating.items() if now - at > self._timeout_seconds]:
             del self._beating[source]
             self._metrics.publisher(source, up=False)
+        for state in self._vigil.look():
+            self._settle_ended(state, now)
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
             for known in [known for known in self._streams.values() if _forgettable(known, now)]:
                 del self._streams[known.stream]
 
-    def _send(self, known: OfferedStream, message: Control) -> None:
-        if known.identity is None:
-            return
+    def _settle_ended(self, state: StreamState, now: float) -> None:
+        """Give up what a stream that has ended told of and what nobody has: it was in memory only, or a disk failed."""
+        known = self.known(state.stream)
+        missing = known.position.missing(state.announced or 0, state.announced or 0)
+        if not state.volatile or known.offers.is_offered(now):
+            missing = known.offers.held_by_nobody(missing, now)
+        if missing:
+            self.lose(known, missing, "its publisher ended and left them nowhere")
+
+    def _send(self, known: OfferedStream, identity: bytes, message: Control) -> None:
         try:
-            self._control.send_multipart([known.identity, encode_control(message)], zmq.DONTWAIT)
-        except zmq.ZMQError:  # gone (EHOSTUNREACH) or full (EAGAIN); everything is repeated with the next heartbeat
-            known.identity = None
+            self._control.send_multipart([identity, encode_control(message)], zmq.DONTWAIT)
+        except zmq.ZMQError as error:  # gone, or full; everything is repeated with the next heartbeat
+            if error.errno == zmq.EHOSTUNREACH:
+                known.offers.gone(identity)
 
 
 def _forgettable(known: OfferedStream, now: float) -> bool:
-    died = known.heartbeat is not None and known.heartbeat.own and known.goodbye is None
+    died = known.offers.own is not None and known.goodbye is None
     return now - known.heard_at > (_DEAD_SHOWN_SECONDS if died else _REMEMBERED_SECONDS)

@@ -18,14 +18,15 @@ from bus.clock import Clock
 from bus.errors import AlertBusError, UndecodableFrames, UnsupportedVersion
 from bus.sockets import open_daemon_control, open_daemon_data
 from bus.topics import topic_of, two_levels
-from bus.wire import VERSION, Envelope, Goodbye, Header, Heartbeat, Replayed, decode_control, decode_frames
+from bus.wire import VERSION, Envelope, Goodbye, Header, Heartbeat, Replayed, Unavailable, decode_control, decode_frames
 from subscriber.intake.announcing import Planner, Waker
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.notices import Notices
 from subscriber.intake.sequences import Observation
 from subscriber.intake.streams import OfferedStream
 from subscriber.monitoring.metrics import Metrics
-from subscriber.store.accepting import Accepted, Incoming
+from subscriber.store.incoming import Incoming
+from subscriber.store.inserting import Accepted
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ _STORE_BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 #: Foreign versions of which people are told; garbage may look like any number of them.
 _MOST_VERSIONS: Final = 4
 
-Notes = dict[tuple[bytes, str], tuple[bytes, Heartbeat | Goodbye]]
+#: By stream, kind of message and connection.
+Notes = dict[tuple[bytes, str, bytes], Heartbeat | Goodbye]
 
 
 class Ingest:
@@ -68,6 +70,7 @@ class Ingest:
         self._clock = clock
         self._batch: list[Incoming] = []
         self._touched: dict[bytes, OfferedStream] = {}
+        self._unavailable: list[tuple[bytes, Unavailable]] = []
         self._versions: set[int] = set()
         self._ready = threading.Event()
         self._stopping = threading.Event()
@@ -138,7 +141,7 @@ class Ingest:
         self._stopping.wait(_STORE_BACKOFF_SECONDS[0])
 
     def _turn(self, events: dict[zmq.Socket[bytes], int]) -> None:
-        self._batch, self._touched = [], {}
+        self._batch, self._touched, self._unavailable = [], {}, []
         if self._data in events:
             for frames in _drained(self._data):
                 self._take(frames, asked_for=False)
@@ -148,8 +151,14 @@ class Ingest:
                 self._take_control(identity, frames, notes)
         if self._batch:
             self._commit()
-        for identity, message in notes.values():  # after the data of the same turn, which they may have overtaken
+        for (
+            _,
+            _,
+            identity,
+        ), message in notes.items():  # after the data of the same turn, which they may have overtaken
             self._hear(identity, message)
+        for identity, unavailable in self._unavailable:  # after the data that came before it
+            self._correspondence.hear_unavailable(identity, unavailable)
         self._correspondence.look_for_missing()
         for known in self._touched.values():
             self._correspondence.data_came(known)
@@ -178,6 +187,7 @@ class Ingest:
         topic = topic_of(alert)
         if envelope.topic != topic:
             self._notices.invalid("topic", "A topic said something else than its alert; the alert was believed.")
+        known = self._correspondence.known(header.stream)
         planned = self._planner(alert)
         incoming = Incoming(
             alert=alert,
@@ -185,11 +195,10 @@ class Ingest:
             topic=topic,
             stream=header.stream,
             sequence=header.sequence,
-            published_us=header.published_us,
+            published_us=known.clock.published_us(header.sequence, header.published_us, self._clock.now_us()),
             planned=planned,
             not_routed=not planned,
         )
-        known = self._correspondence.known(header.stream)
         self._touched[known.stream] = known
         new = known.observe(header.sequence, asked_for=asked_for) is Observation.NEW
         if asked_for and new:
@@ -198,8 +207,8 @@ class Ingest:
 
     def _give_up(self, header: Header) -> None:
         known = self._correspondence.known(header.stream)
-        if known.heartbeat is not None and not known.position.settled(header.sequence):
-            self._correspondence.lose(known, (header.sequence, header.sequence), "undecodable")
+        if known.offers.newest is not None and not known.position.settled(header.sequence):
+            self._correspondence.lose(known, [(header.sequence, header.sequence)], "undecodable")
             self._touched[known.stream] = known
 
     def _commit(self) -> None:
@@ -269,8 +278,10 @@ class Ingest:
             case Replayed():
                 self._take(frames[1:], asked_for=True)
             case Heartbeat() | Goodbye() if len(frames) == 1:
-                # Only a stream's last word counts: several that waited together say nothing about progress.
-                notes[message.stream, message.type] = (identity, message)
+                # Only the last word counts: several that waited together say nothing about progress.
+                notes[message.stream, message.type, identity] = message
+            case Unavailable() if len(frames) == 1:
+                self._unavailable.append((identity, message))
             case _:
                 self._notices.invalid("control", "A publisher sent a message that is not for daemons.")
 

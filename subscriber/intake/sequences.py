@@ -7,7 +7,7 @@ a heartbeat says where its first unacknowledged number is: until then everything
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from operator import itemgetter
 from typing import Final
@@ -41,6 +41,11 @@ class Position:
         self._ahead: list[Range] = []
         for first, last in ahead:
             self.settle(first, last)
+
+    @property
+    def ahead(self) -> tuple[Range, ...]:
+        """The settled ranges above `contiguous`."""
+        return tuple(self._ahead)
 
     @property
     def highest(self) -> int:
@@ -90,6 +95,16 @@ class Position:
             limit -= result[-1][1] - first + 1
         return result
 
+    def missing_newest(self, last: int, limit: int) -> list[Range]:
+        """Return the ranges up to `last` that are not settled, highest first, at most `limit` numbers together."""
+        result: list[Range] = []
+        for first, end in reversed(list(self._gaps(last))):
+            if limit <= 0:
+                break
+            result.append((max(first, end - limit + 1), end))
+            limit -= end - result[-1][0] + 1
+        return result
+
     def has_gap(self) -> bool:
         """Whether a number below the highest is missing."""
         return self.contiguous is not None and bool(self._ahead)
@@ -111,3 +126,29 @@ class Position:
             return
         while self._ahead and self._ahead[0][0] <= self.contiguous + 1:
             self.contiguous = max(self.contiguous, self._ahead.pop(0)[1])
+
+
+def common(ranges: Iterable[Range], others: Sequence[Range]) -> list[Range]:
+    """Return what lies in both; each has rising ranges that do not overlap."""
+    return [
+        (max(first, low), min(last, high))
+        for first, last in ranges
+        for low, high in others
+        if max(first, low) <= min(last, high)
+    ]
+
+
+def without(ranges: Iterable[Range], others: Sequence[Range]) -> list[Range]:
+    """Return what lies in the first ranges only; each has rising ranges that do not overlap."""
+    rest: list[Range] = []
+    for first, last in ranges:
+        wanted = first
+        for low, high in others:
+            if high < wanted or low > last:
+                continue
+            if low > wanted:
+                rest.append((wanted, low - 1))
+            wanted = high + 1
+        if wanted <= last:
+            rest.append((wanted, last))
+    return rest

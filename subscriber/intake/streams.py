@@ -1,29 +1,33 @@
-"""What the daemon knows of one publisher's stream: its position, who offers it, and what was asked for."""
+"""What the daemon knows of one stream: its position, who offers it, and what was asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from bus.wire import Heartbeat
+from subscriber.intake.offers import Offers
+from subscriber.intake.publisher_clock import PublisherClock
 from subscriber.intake.sequences import Observation, Position, Range
 
 #: Numbers asked for at a time: the next ones when these came, so that a long backlog floods neither side's memory.
 REPLAY_WINDOW: Final = 2_000
+#: Of a backlog that is longer than a window, so many of its newest numbers are asked for with each window: what has
+#: just happened, and was lost while a connection was made, must not wait for what happened hours ago.
+NEWEST_SHARE: Final = 500
 #: Ranges in one window; what is more broken than this is asked for in several turns.
-_MOST_RANGES: Final = 50
+_MOST_RANGES: Final = 40
+_MOST_NEWEST_RANGES: Final = 10
 #: How long an answer may take before the same numbers are asked for again.
 _PATIENCE_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
 class OfferedStream:
-    """A stream and its publisher. Used by the ingest thread alone."""
+    """A stream and its publishers. Used by the ingest thread alone."""
 
     stream: bytes
     position: Position
-    identity: bytes | None = None  #: the ROUTER's name for the connection that offers it
-    heartbeat: Heartbeat | None = None
+    offers: Offers = field(default_factory=Offers)
     heard_at: float = 0.0  #: monotonic seconds of the last heartbeat or goodbye
     noted_at: float = float("-inf")  #: monotonic seconds when the store last heard of it
     goodbye: str | None = None
@@ -33,6 +37,7 @@ class OfferedStream:
     asked_to: int = 0  #: the end of the window that was asked for; 0 when none is open
     asked_at: float = float("-inf")  #: monotonic seconds when it was
     target: int = 0  #: up to where numbers are to be had, in several windows
+    clock: PublisherClock = field(default_factory=PublisherClock)
     _came_when_asked: int = 0
     _contiguous_then: int | None = None
     _progress_then: tuple[int, int] | None = None
@@ -63,11 +68,14 @@ class OfferedStream:
         """
         contiguous, highest = self.position.contiguous, self.position.highest
         progress = highest, self.came
-        adopted = self.heartbeat is not None and not self.heartbeat.own
         stuck = self.position.has_gap() and contiguous == self._contiguous_then
-        tail = last > highest and (progress == self._progress_then or (adopted and not self.asked_to))
+        tail = last > highest and (
+            progress == self._progress_then or (self.offers.adopted_only() and not self.asked_to)
+        )
         self._contiguous_then, self._progress_then = contiguous, progress
         if self.asked_to and now < self.asked_at + _PATIENCE_SECONDS:
+            if tail:  # of a backlog that is coming: its next window begins with it
+                self.target = max(self.target, last)
             return 0
         if tail:
             return last
@@ -84,14 +92,22 @@ class OfferedStream:
             self.asked_to = 0
         if self.came > self._came_when_asked:  # the data connection moves again, and delivers what is above by itself
             self.target = min(self.target, self.came)
-        if contiguous < self.target:
-            return self.target
-        return self.position.highest if self.position.has_gap() else 0
+        # One connection keeps its order: nothing below `came` is still to come on it, nor below what the store has.
+        last = max(self.target, self.came) or self.position.highest
+        return last if contiguous < last else 0
+
+    def next_window(self, last: int) -> list[Range]:
+        """Return what the next window is to hold: the oldest that is missing, after the newest of a long backlog."""
+        oldest = self.position.missing(last, REPLAY_WINDOW)[:_MOST_RANGES]
+        newest = self.position.missing_newest(last, NEWEST_SHARE)[:_MOST_NEWEST_RANGES]
+        if not oldest or newest[-1][0] <= oldest[-1][1]:  # all that is missing is one window
+            return oldest
+        return [*newest, *self.position.missing(last, REPLAY_WINDOW - NEWEST_SHARE)[:_MOST_RANGES]]
 
     def window(self, last: int, now: float) -> list[Range]:
-        """Open the next window of what is missing up to `last`."""
+        """Open the next window of what is missing up to `last`; it is over when the end of its oldest part came."""
+        ranges = self.next_window(last)
         self.asked_at = now
-        ranges = self.position.missing(last, REPLAY_WINDOW)[:_MOST_RANGES]
         self.asked_to = ranges[-1][1] if ranges else 0
         self.target = max(self.target, last)
         self._came_when_asked = self.came

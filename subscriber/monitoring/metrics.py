@@ -71,6 +71,7 @@ class Metrics:
             "messages_invalid", "Messages from the bus that were not as they must be.", "reason"
         )
         self._store_errors = self._counter("store_errors", "Times that the database could not be used.")
+        self._ping_failures = self._counter("ping_failures", "Pings of the daemon's own address that failed.")
         self._leases_lost = self._counter("leases_lost", "Results that were dropped: another worker had taken over.")
         for topic in (*KNOWN_LEVELS, OTHER_LEVELS):
             self._received.labels(topic)
@@ -87,9 +88,19 @@ class Metrics:
         self._up = self._gauge("channel_up", "1 when the last attempts went well, 0 in Error.", "channel")
         self._enabled = self._gauge("channel_enabled", "1 when the channel is switched on.", "channel")
         self._publisher_up = self._gauge("publisher_up", "1 while the publisher's heartbeats arrive.", "source")
+        self._publisher_hung = self._gauge(
+            "publisher_hung", "1 while the publisher beats and its trading loop stands still.", "source"
+        )
         self._journal = self._gauge("publisher_journal_alerts", "Alerts that the publisher's journal holds.", "source")
         self._refused = self._gauge(
             "publisher_refused_alerts", "Alerts that the publisher's full queue refused.", "source"
+        )
+        self._pinged = self._gauge(
+            "ping_last_success_timestamp_seconds", "When the daemon's own address last took a ping; 0 before."
+        )
+        self._audit_faults = self._gauge("audit_faults", "Faults that the last audit of the ledger found.")
+        self._audited = self._gauge(
+            "audit_timestamp_seconds", "When the last audit of the ledger ended; 0 before the first."
         )
         self._dry_run = self._gauge("dry_run", "1 when nothing is really sent.")
         self._build = self._gauge("build_info", "1; the labels say what runs.", "version", "python")
@@ -166,12 +177,26 @@ class Metrics:
         if refused is not None:
             self._refused.labels(source).set(refused)
 
+    def publisher_hung(self, source: str, *, hung: bool) -> None:
+        """Set whether a publisher's trading loop is past its limit."""
+        self._publisher_hung.labels(self._known_source(source)).set(hung)
+
     # --- the daemon -----------------------------------------------------------------------------------------
 
     def store_error(self) -> None:
         """Count a time that the database could not be used."""
         self.store_errors += 1
         self._store_errors.inc()
+
+    def pinged(self, last_success_us: int | None, new_failures: int) -> None:
+        """Set when the daemon's own address last took a ping, and count the pings that failed since."""
+        self._pinged.set((last_success_us or 0) / 1e6)
+        self._ping_failures.inc(new_failures)
+
+    def audited(self, faults: int, ended_us: int) -> None:
+        """Set what an audit of the ledger found, and when it ended."""
+        self._audit_faults.set(faults)
+        self._audited.set(ended_us / 1e6)
 
     def lease_lost(self) -> None:
         """Count a result that was dropped because another worker holds the delivery now."""

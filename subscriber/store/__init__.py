@@ -1,7 +1,8 @@
 """What is kept: every SQL statement of the daemon is in this folder."""
 
-from subscriber.store.accepting import Accepted, Incoming
 from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
+from subscriber.store.incoming import Incoming
+from subscriber.store.inserting import Accepted
 from subscriber.store.store import Store
 from subscriber.store.streams import StreamPosition, StreamState
 

@@ -80,6 +80,16 @@ class Asking(StorePart):
             "deliveries": [{**delivery, "attempts": attempts[delivery["id"]]} for delivery in deliveries],
         }
 
+    def channels_of(self, alert_id: UUID) -> tuple[str, ...]:
+        """Return the channels that an alert was planned for, none where it is not stored.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            planned = connection.scalar(select(_alert.c.planned).where(_alert.c.id == alert_id.bytes))
+        return tuple(dict.fromkeys(channel for channel, _step in json.loads(planned or "[]")))
+
     def channel_counts(self) -> dict[str, dict[str, int]]:
         """Count the deliveries by channel and state; states without any are left out.
 

@@ -41,6 +41,11 @@ OPEN: Final = text("status IN ('pending', 'in_doubt')")
 #: What a dry run shows once and never sends.
 UNREHEARSED: Final = text("status = 'suppressed' AND why = 'dry_run' AND retries = 0")
 
+#: The streams of which people may still have to be told.
+WATCHED: Final = text(
+    "(goodbye IS NULL AND silent_us IS NULL) OR silence IS NOT NULL OR hang IS NOT NULL OR announced > up_to"
+)
+
 alert: Final = Table(
     "alert",
     metadata,
@@ -61,6 +66,7 @@ alert: Final = Table(
     Column("body", LargeBinary, nullable=False, comment="msgpack, byte by byte as it came"),
     Column("marks", Text, nullable=False, comment="words of Mark, separated by commas"),
     Column("planned", Text, nullable=False, comment="JSON [[channel, step], ...], for the ledger"),
+    Column("digest", LargeBinary, comment="BLAKE2b of the body, 16 bytes, for the ledger"),
     # Not unique: the same number with another alert id is kept, and told.
     Index("alert_stream_sequence", "stream", "sequence"),
 )
@@ -157,6 +163,24 @@ stream: Final = Table(
     Column("first_seen_us", BigInteger, nullable=False),
     Column("last_heard_us", BigInteger, comment="the newest heartbeat that any daemon heard"),
     Column("goodbye", Text, comment="the reason it gave when it ended on purpose"),
+    Column("first", BigInteger, comment="where it starts for this store; what is below was acknowledged to others"),
+    Column("announced", BigInteger, comment="the highest number that its publisher told of"),
+    Column("volatile", Boolean, comment="its publisher held it in memory only"),
+    Column("silent_us", BigInteger, comment="when people were told that it is silent"),
+    Column("silence", LargeBinary, comment="the alert that told them, until they are told of its end"),
+    Column("hang", LargeBinary, comment="the alert that told of a hung loop, until people are told of its end"),
+    Index("stream_watched", "first_seen_us", sqlite_where=WATCHED, postgresql_where=WATCHED),
+    Index("stream_source", "source", "first_seen_us"),
+)
+
+#: What stood in rows that retention removed, so that the ledger still balances.
+ledger_total: Final = Table(
+    "ledger_total",
+    metadata,
+    Column("scope", Text, primary_key=True, comment="stream or channel"),
+    Column("name", Text, primary_key=True, comment="the stream in hex, or the channel"),
+    Column("word", Text, primary_key=True, comment="stored, duplicate, highest; planned, or a word of DeliveryState"),
+    Column("total", BigInteger, nullable=False),
 )
 
 stream_mark: Final = Table(
@@ -172,6 +196,7 @@ stream_mark: Final = Table(
     Column("noted_us", BigInteger, nullable=False),
     UniqueConstraint("stream", "first", "mark", "alert_id"),
     Index("stream_mark_stream_last", "stream", "last"),
+    Index("stream_mark_alert_id", "alert_id"),
 )
 
 setting: Final = Table(

@@ -27,15 +27,15 @@ class Settings(StorePart):
         with self.database.reading() as connection:
             return _read(connection, name)
 
-    def remember(self, name: str, value: str) -> None:
-        """Set a value, whatever it was.
+    def remember(self, name: str, value: str, *, forgettable: bool = False) -> None:
+        """Set a value, whatever it was; a forgettable one may be undone by a power loss.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing changed.
         """
         values = {"value": storable(value), "changed_us": self._now_us()}
         statement = self.database.insert(_setting).values(name=storable(name), **values)
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=forgettable) as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
     def sent_for_real(self) -> bool:

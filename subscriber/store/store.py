@@ -8,21 +8,24 @@ from typing import Self
 from bus.clock import Clock, SystemClock
 from subscriber.errors import StoreError
 from subscriber.store.accepting import Accepting
+from subscriber.store.anchoring import Anchoring
 from subscriber.store.asking import Asking
+from subscriber.store.auditing import Auditing
 from subscriber.store.claiming import Claiming
 from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
 from subscriber.store.delivering import Delivering
+from subscriber.store.liveness import Liveness
 from subscriber.store.migrating import migrate
-from subscriber.store.settings import Settings
+from subscriber.store.retention import Retention
 from subscriber.store.streams import Streams
 from subscriber.store.switching import Switching
 
 
-class Store(Accepting, Streams, Claiming, Delivering, Switching, Asking, Settings):
+class Store(Accepting, Auditing, Streams, Liveness, Claiming, Delivering, Switching, Retention, Asking, Anchoring):
     """Alerts, deliveries, attempts and streams in SQLite or PostgreSQL.
 
-    Every function is one transaction: all of it is written, or nothing. Each raises StoreError while the database
-    can't be used; nothing is lost then, because nothing was acknowledged.
+    Every function that writes is one transaction: all of it is written, or nothing. Each raises StoreError while the
+    database can't be used; nothing is lost then, because nothing was acknowledged.
     """
 
     def __init__(

@@ -1,13 +1,16 @@
-"""Keeps the streams: how far each one is settled, which numbers are lost, and when it was last heard."""
+"""Keeps the streams: where each one starts, how far it is settled, which numbers are lost, when it was last heard."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, Select, case, func, literal, select, union, update
+from sqlalchemy import Connection, Select, bindparam, case, func, literal, select, union, update
 
 from subscriber.store import schema
+from subscriber.store.incoming import Incoming
+from subscriber.store.inserting import Accepted, store_own
 from subscriber.store.numbering import Range, holes, insert_lost, lock_streams
 from subscriber.store.part import StorePart, storable
 
@@ -26,6 +29,8 @@ class StreamPosition:
     up_to: int = 0  #: every number up to here is stored, lost or a duplicate
     ahead: tuple[Range, ...] = ()  #: what is settled beyond; rising, never touching each other or `up_to`
     known: bool = False  #: False while no daemon has said where the stream starts: begin at its first unacknowledged
+    announced: int | None = None  #: the highest number that its publisher told of …
+    last_heard_us: int | None = None  #: … in its newest heartbeat, and when that was
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +42,88 @@ class StreamState:
     up_to: int | None  #: None until its start is known
     last_seen: int  #: the highest number that came
     first_seen_us: int
-    last_heard_us: int | None  #: the newest heartbeat that any daemon heard
+    last_heard_us: int | None  #: the newest heartbeat of its own publisher that any daemon heard
     goodbye: str | None  #: the reason it gave when it ended on purpose
+    first: int | None  #: where it starts for this store; None until that is known
+    announced: int | None  #: the highest number that its publisher told of
+    volatile: bool | None  #: whether its publisher held it in memory only
+    silent_us: int | None  #: when people were told that it is silent
+    silence: bytes | None  #: the alert that told them, until they are told of its end
+    hang: bytes | None  #: the alert that told of a hung loop, until people are told of its end
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ended on purpose, or is silent and people know."""
+        return self.goodbye is not None or self.silent_us is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SignOfLife:
+    """What a heartbeat of a stream's own publisher says for the store."""
+
+    source: str
+    last: int  #: the highest number that it gave out
+    volatile: bool = False  #: whether it holds its alerts in memory only
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What was recorded as lost, and what became of the alert that tells of it."""
+
+    ranges: tuple[Range, ...] = ()  #: what is really lost and was not recorded before
+    told: Accepted = field(default_factory=Accepted)
 
 
 class Streams(StorePart):
     """What is known of streams."""
 
-    def position(self, stream: bytes) -> StreamPosition:
+    def begin(self, stream: bytes, source: str, first: int) -> None:
+        """Note where a stream starts for this store, unless that is known: the numbers below are somebody else's.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.writing() as connection:
+            lock_streams(self.database, connection, {stream: source}, self._now_us())
+            connection.execute(
+                update(_stream)
+                .where(_stream.c.stream == stream, _stream.c.up_to.is_(None))
+                .values(first=first, up_to=first - 1)
+            )
+
+    def position(self, stream: bytes, last: int | None = None) -> StreamPosition:
         """Read how far a stream is settled, from what is stored and marked, whichever daemon did it.
+
+        Args:
+            stream: Which one.
+            last: Where to stop reading: a long stream that is far ahead of a gap need not be read as a whole.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
         with self.database.reading() as connection:
-            up_to = connection.scalar(select(_stream.c.up_to).where(_stream.c.stream == stream))
-            ranges = _settled(connection, stream, min((up_to or 0) + 1, _HIGHEST), None)
+            row = connection.execute(_place_of, {"which": stream}).first()
+            up_to, announced, last_heard_us = row or (None, None, None)
+            ranges = _settled(connection, stream, min((up_to or 0) + 1, _HIGHEST), last)
         if up_to is not None and ranges and ranges[0][0] == up_to + 1:
             up_to = ranges.pop(0)[1]
-        return StreamPosition(up_to or 0, tuple(ranges), known=up_to is not None)
+        return StreamPosition(up_to or 0, tuple(ranges), up_to is not None, announced, last_heard_us)
 
-    def record_lost(self, stream: bytes, first: int, last: int, reason: str) -> tuple[Range, ...]:
+    def record_lost(
+        self,
+        stream: bytes,
+        ranges: Sequence[Range],
+        reason: str,
+        tell: Callable[[tuple[Range, ...]], Incoming] | None = None,
+    ) -> Lost:
         """Record that nobody holds these numbers any more; what is stored or marked by now is left alone.
 
-        Returns:
-            The ranges that are really lost and were not recorded before.
+        Args:
+            stream: Whose numbers.
+            ranges: The first and the last number of each range, rising.
+            reason: Why, in a few words.
+            tell: Makes the alert that tells people of the ranges that are really lost; it is stored in the same
+                transaction, so that no loss is recorded and not told.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing was recorded.
@@ -69,37 +131,32 @@ class Streams(StorePart):
         now_us = self._now_us()
         with self.database.writing() as connection:
             lock_streams(self.database, connection, {stream: ""}, now_us)
-            missing = tuple(holes(_settled(connection, stream, first, last), first, last))
-            insert_lost(connection, [(stream, *hole) for hole in missing], storable(reason), now_us)
-        return missing
-
-    def heard(self, stream: bytes, source: str, now_us: int) -> None:
-        """Note a sign of life of a stream; times never move backwards, whichever daemon heard it.
-
-        Raises:
-            StoreError: The database can't be used at the moment.
-        """
-        with self.database.writing(forgettable=True) as connection:
-            lock_streams(self.database, connection, {stream: source}, now_us)
-            heard = _stream.c.last_heard_us
-            connection.execute(
-                update(_stream)
-                .where(_stream.c.stream == stream)
-                .values(source=storable(source), last_heard_us=case((heard > now_us, heard), else_=now_us))
+            missing = tuple(
+                hole for first, last in ranges for hole in holes(_settled(connection, stream, first, last), first, last)
             )
+            insert_lost(connection, [(stream, *hole) for hole in missing], storable(reason), now_us)
+            if not missing or tell is None:
+                return Lost(missing)
+            return Lost(missing, store_own(connection, tell(missing), now_us))
 
-    def said_goodbye(self, stream: bytes, source: str, reason: str, now_us: int) -> None:
-        """Note that a stream ended on purpose.
+    def heard(self, stream: bytes, sign: SignOfLife, now_us: int) -> None:
+        """Note a sign of life of a stream; times and numbers never move backwards, whichever daemon heard it.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        with self.database.writing() as connection:
-            lock_streams(self.database, connection, {stream: source}, now_us)
+        heard, announced = _stream.c.last_heard_us, _stream.c.announced
+        with self.database.writing(forgettable=True) as connection:
+            lock_streams(self.database, connection, {stream: sign.source}, now_us)
             connection.execute(
                 update(_stream)
                 .where(_stream.c.stream == stream)
-                .values(source=storable(source), goodbye=storable(reason))
+                .values(
+                    source=storable(sign.source),
+                    last_heard_us=case((heard > now_us, heard), else_=now_us),
+                    announced=case((announced > sign.last, announced), else_=sign.last),
+                    volatile=sign.volatile,
+                )
             )
 
     def streams(self) -> list[StreamState]:
@@ -111,6 +168,11 @@ class Streams(StorePart):
         with self.database.reading() as connection:
             rows = connection.execute(select(_stream).order_by(_stream.c.first_seen_us, _stream.c.stream)).all()
         return [StreamState(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+_place_of: Final = select(_stream.c.up_to, _stream.c.announced, _stream.c.last_heard_us).where(
+    _stream.c.stream == bindparam("which")
+)
 
 
 def _settled(connection: Connection, stream: bytes, first: int, last: int | None) -> list[Range]:

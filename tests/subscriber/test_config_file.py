@@ -1,8 +1,10 @@
-"""The TOML file: further channels, and faults that name the place and never quote the file."""
+"""The TOML file: further channels, market hours, and faults that name the place and never quote the file."""
 
 from __future__ import annotations
 
+from datetime import UTC, date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,8 +13,10 @@ from bus.settings import SettingsReader
 from subscriber.channels.channel import AppriseConfig
 from subscriber.config_file import ConfigFile, read_config_file
 from subscriber.deliveries import Limit
+from subscriber.policy.market_hours import MarketHours, parse_window
 
 CANARY = "canary4711"
+ZONE = ZoneInfo("Europe/Berlin")
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 def read(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> ConfigFile:
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     reader = SettingsReader(environ or {}, None)
-    return reader.complete(read_config_file(file, reader, explicit=True, deadline_seconds=7))
+    return reader.complete(read_config_file(file, reader, explicit=True, deadline_seconds=7, zone=ZONE))
 
 
 def problems_of(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> list[str]:
@@ -151,7 +155,7 @@ def test_file_that_is_no_text_is_refused(file: Path) -> None:
 def test_missing_file_is_a_fault_only_when_it_was_named(file: Path) -> None:
     for explicit, count in ((False, 0), (True, 1)):
         reader = SettingsReader({}, None)
-        assert read_config_file(file, reader, explicit=explicit, deadline_seconds=7) == ConfigFile()
+        assert read_config_file(file, reader, explicit=explicit, deadline_seconds=7, zone=ZONE) == ConfigFile()
         assert len(reader.problems) == count
     assert reader.problems == ["ALERTBUS_CONFIG names a file that does not exist; create it, or unset the variable."]
 
@@ -159,7 +163,73 @@ def test_missing_file_is_a_fault_only_when_it_was_named(file: Path) -> None:
 def test_file_that_is_a_folder_or_no_path_is_a_fault(tmp_path: Path) -> None:
     for path in (tmp_path, Path(f"{CANARY}\0"), Path(f"~{CANARY}/x.toml")):
         reader = SettingsReader({}, None)
-        assert read_config_file(path, reader, explicit=False, deadline_seconds=7) == ConfigFile()
+        assert read_config_file(path, reader, explicit=False, deadline_seconds=7, zone=ZONE) == ConfigFile()
         assert len(reader.problems) == 1
         assert reader.problems[0].startswith("ALERTBUS_CONFIG")
         assert CANARY not in reader.problems[0]
+
+
+# --- market hours ------------------------------------------------------------------------------------------------
+
+
+def test_market_hours_with_everything(file: Path) -> None:
+    found = read(
+        file,
+        '[market_hours]\ntimezone = "America/New_York"\nwindows = ["Mon-Fri 09:30-16:00", "Sat 10:00-12:00"]\n'
+        "closed = [2026-12-25, 2026-07-03]\n",
+    )
+    spans = parse_window("Mon-Fri 09:30-16:00") + parse_window("Sat 10:00-12:00")
+    closed = [date(2026, 7, 3), date(2026, 12, 25)]
+    assert found.market_hours == MarketHours.of(ZoneInfo("America/New_York"), spans, closed)
+
+
+def test_market_hours_with_windows_only_are_in_the_daemons_zone(file: Path) -> None:
+    found = read(file, 'market_hours = { windows = ["22:00-02:00"] }\n').market_hours
+    assert found == MarketHours.of(ZONE, parse_window("22:00-02:00"))
+
+
+def test_market_hours_in_utc_need_no_zone_database(file: Path) -> None:
+    found = read(file, '[market_hours]\ntimezone = "UTC"\nwindows = ["Mon 00:00-24:00"]\n').market_hours
+    assert found is not None
+    assert found.zone is UTC
+
+
+def test_market_hours_that_the_file_has_not_are_none(file: Path) -> None:
+    assert read(file, "[channels]\n").market_hours is None
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "words"),
+    [
+        ("", "windows", 'must be a list of windows, such as ["Mon-Fri 09:30-16:00"]'),
+        ("windows = []", "windows", "must be a list of windows"),
+        (f'windows = "{CANARY}"', "windows", "must be a list of windows"),
+        ("windows = [1]", "windows[0]", 'must be a window such as "Mon-Fri 09:30-16:00"'),
+        (f'windows = ["{CANARY}"]', "windows[0]", "must be a window such as"),
+        ('windows = ["Mon 9:00-10:00", "Mnday 9:00-10:00"]', "windows[1]", "did you mean Monday?"),
+        ('windows = ["9:00-9:00"]', "windows[0]", "must not begin and end at the same time"),
+        ('windows = ["9:00-10:00"]\ntimezone = 1', "timezone", "must be a time zone's name such as Europe/Berlin"),
+        (f'windows = ["9:00-10:00"]\ntimezone = "{CANARY}"', "timezone", "must be a time zone's name"),
+        ('windows = ["9:00-10:00"]\ntimezone = ""', "timezone", "must be a time zone's name"),
+        (f'windows = ["9:00-10:00"]\nclosed = "{CANARY}"', "closed", "must be a list of dates without quotes"),
+        (f'windows = ["9:00-10:00"]\nclosed = [2026-12-25, "{CANARY}"]', "closed", "must be a list of dates"),
+        ('windows = ["9:00-10:00"]\nclosed = [2026-12-25T00:00:00]', "closed", "must be a list of dates"),
+        ('windows = ["9:00-10:00"]\nclosed = 2026-12-25', "closed", "must be a list of dates"),
+        ('windows = ["9:00-10:00"]\nwindow = []', "window", "is no key of the market hours; did you mean windows?"),
+    ],
+)
+def test_fault_of_the_market_hours_names_table_and_key(file: Path, line: str, place: str, words: str) -> None:
+    (problem,) = problems_of(file, f"[market_hours]\n{line}\n")
+    assert problem.startswith(f"ALERTBUS_CONFIG [market_hours] {place}")
+    assert words in problem
+
+
+def test_every_fault_of_the_market_hours_is_told_at_once(file: Path) -> None:
+    text = '[market_hours]\nzone = 1\ntimezone = "Mars"\nwindows = ["x", "Mon 9:00-10:00", 2]\nclosed = 1\n'
+    places = [problem.split(" must ")[0].split(" is ")[0].split()[-1] for problem in problems_of(file, text)]
+    assert places == ["zone", "timezone", "windows[0]", "windows[2]", "closed"]
+
+
+@pytest.mark.parametrize("text", ["market_hours = 1\n", "[[market_hours]]\n", 'market_hours = ["Mon 9:00-10:00"]\n'])
+def test_market_hours_that_are_no_table_are_refused(file: Path, text: str) -> None:
+    assert problems_of(file, text) == ["ALERTBUS_CONFIG [market_hours] must be one table, with windows."]

@@ -111,7 +111,10 @@ def test_hear_adopter_is_no_sign_of_life(intake: Intake, store: Store, clock: Fa
             script.meet()
         wait_until(lambda: up(intake) == 0)
     assert up(intake, "script") == 1
-    assert [view["source"] for view in intake.correspondence.publishers()] == ["script"]
+    views = {
+        view["source"]: (view["up"], view["last_heard_seconds_ago"]) for view in intake.correspondence.publishers()
+    }
+    assert views == {"trader-1": (False, 20.0), "script": (True, 0.0)}
     assert {state.source: state.last_heard_us for state in store.streams()} == {
         "trader-1": heard_us,
         "script": clock.now_us(),

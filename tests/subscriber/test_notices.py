@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from subscriber.intake import notices
 from subscriber.intake.notices import Notices
+from subscriber.store import Store
 from tests.support.clock import FakeClock
 from tests.support.running_intake import FaultyStore, Intake, on_sqlite
 
@@ -71,13 +73,16 @@ def test_tell_same_thing_is_told_once_and_costs_nothing_more(told: Notices, part
     assert store.calls["accept"] == 2
 
 
-def test_tell_after_restart_is_still_told_once(told: Notices, parts: Intake, store: FaultyStore) -> None:
+def test_tell_after_restart_is_still_told_once(
+    told: Notices, parts: Intake, store: FaultyStore, tmp_path: Path
+) -> None:
     """The id is made of what is told and of the store, so that the store knows it."""
     told.tell("ALERTS_LOST", "3 alerts are lost.", "stream", "1", "3")
-    again = Notices(parts.announcer, parts.metrics, parts.clock, store.store_id)
+    again = Notices(store, parts.announcer, parts.metrics, parts.clock)
     again.tell("ALERTS_LOST", "3 alerts are lost.", "stream", "1", "3")
-    elsewhere = Notices(parts.announcer, parts.metrics, parts.clock, "another store")
-    elsewhere.tell("ALERTS_LOST", "3 alerts are lost.", "stream", "1", "3")
+    with Store(f"sqlite:///{tmp_path / 'another.db'}", parts.clock) as another:
+        elsewhere = Notices(another, parts.announcer, parts.metrics, parts.clock)
+        elsewhere.tell("ALERTS_LOST", "3 alerts are lost.", "stream", "1", "3")
     assert len(parts.told("ALERTS_LOST")) == 2
 
 

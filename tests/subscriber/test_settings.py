@@ -59,6 +59,8 @@ def test_from_environment_reads_every_group() -> None:
             "ALERTBUS_HTTP_HOST": "0.0.0.0",
             "ALERTBUS_HTTP_PORT": "9000",
             "ALERTBUS_API_TOKEN": "long-random-word",
+            "ALERTBUS_PING_URL": "https://hc-ping.com/uuid",
+            "ALERTBUS_PING_INTERVAL": "30",
             "ALERTBUS_TIMEZONE": "America/New_York",
             "ALERTBUS_PUBLISHER_TIMEOUT": "5",
             "ALERTBUS_LOG_LEVEL": "debug",
@@ -73,6 +75,7 @@ def test_from_environment_reads_every_group() -> None:
     )
     assert settings.bus.data_endpoints == ("tcp://127.0.0.1:1", "tcp://[::1]:2")
     assert settings.http.api_token == SecretStr("long-random-word")
+    assert (settings.ping.url, settings.ping.interval_seconds) == (SecretStr("https://hc-ping.com/uuid"), 30)
     assert str(settings.general.zone) == "America/New_York"
     assert (settings.general.log_level, settings.general.log_format) == ("DEBUG", "json")
     assert (settings.delivery.backoff_base_seconds, settings.delivery.backoff_cap_seconds) == (0.5, 30)
@@ -93,6 +96,8 @@ def test_every_fault_of_every_group_is_told_at_once() -> None:
             "ALERTBUS_HTTP_HOST": f"http://{CANARY}",
             "ALERTBUS_HTTP_PORT": "0",
             "ALERTBUS_API_TOKEN": f"{CANARY} {CANARY}",
+            "ALERTBUS_PING_URL": f"ftp://{CANARY}",
+            "ALERTBUS_PING_INTERVAL": "4",
             "ALERTBUS_TIMEZONE": CANARY,
             "ALERTBUS_PUBLISHER_TIMEOUT": "-1",
             "ALERTBUS_LOG_LEVEL": CANARY,
@@ -120,6 +125,8 @@ def test_every_fault_of_every_group_is_told_at_once() -> None:
         "ALERTBUS_HTTP_HOST",
         "ALERTBUS_HTTP_PORT",
         "ALERTBUS_API_TOKEN",
+        "ALERTBUS_PING_URL",
+        "ALERTBUS_PING_INTERVAL",
         "ALERTBUS_TIMEZONE",
         "ALERTBUS_PUBLISHER_TIMEOUT",
         "ALERTBUS_LOG_LEVEL",
@@ -132,7 +139,7 @@ def test_every_fault_of_every_group_is_told_at_once() -> None:
         "ALERTBUS_META_URL",
         "ALERTBUS_HTP_PORT",
     }
-    assert len(problems) == 22
+    assert len(problems) == 24
     assert problems[-1] == "ALERTBUS_HTP_PORT is no setting of alertbus; did you mean ALERTBUS_HTTP_PORT?"
 
 
@@ -155,11 +162,20 @@ def test_variable_that_the_file_refers_to_is_known(tmp_path: Path) -> None:
     assert [config.name for config in channel_configs(settings)] == ["desk"]
 
 
+def test_market_hours_without_a_zone_are_in_the_daemons(tmp_path: Path) -> None:
+    (tmp_path / "alertbus.toml").write_text('[market_hours]\nwindows = ["Mon-Fri 09:30-16:00"]\n')
+    hours = read({"ALERTBUS_TIMEZONE": "Asia/Tokyo"}).market_hours
+    assert hours is not None
+    assert str(hours.zone) == "Asia/Tokyo"
+
+
 # --- what is shown -----------------------------------------------------------------------------------------------
 
 
 def secretive(tmp_path: Path) -> SubscriberSettings:
-    (tmp_path / "alertbus.toml").write_text('[channels.desk]\nurl = "env:DESK"\n')
+    (tmp_path / "alertbus.toml").write_text(
+        '[channels.desk]\nurl = "env:DESK"\n[market_hours]\nwindows = ["Sun 18:00-Fri 17:00"]\nclosed = [2026-12-25]\n'
+    )
     return read(
         {
             **TELEGRAM,
@@ -169,6 +185,8 @@ def secretive(tmp_path: Path) -> SubscriberSettings:
             "WHATSAPP_TO": "+15551234567",
             "ALERTBUS_API_TOKEN": "apitoken",
             "ALERTBUS_DATABASE_URL": "postgresql+psycopg://ann:p%40ss@db:5433/alerts?password=second",
+            "ALERTBUS_PING_URL": "https://me:passphrase@up.example.org/push/a1b2c3d4e5?key=5bf66975-d4c7-4bf5",
+            "ALERTBUS_TIMEZONE": "America/New_York",
             "DESK": "slack://TokenAAAAAAAAA/TokenBBBBBBBBB/#room",
         }
     )
@@ -186,6 +204,9 @@ SECRETS = [
     "p%40ss",
     "p@ss",
     "TokenAAAAAAAAA",
+    "passphrase",
+    "/push/a1b2c3d4e5",
+    "5bf66975-d4c7-4bf5",
 ]
 
 
@@ -198,12 +219,16 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
 def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
     shown = effective(secretive(tmp_path))
     values = dict(shown)
-    assert len(values) == len(shown) == 29
+    assert len(values) == len(shown) == 32
     assert values["TELEGRAM_BOT_TOKEN"] == "***"
     assert values["WHATSAPP_CLOUD_TOKEN"] == "not set"
     assert values["ALERTBUS_DATABASE_URL"] == "postgresql+psycopg://db:5433/alerts"
     assert values["ALERTBUS_DATA_ENDPOINT"] == "tcp://127.0.0.1:5555"
     assert values["ALERTBUS_CONFIG [channels.desk] url"] == "***"
+    assert values["ALERTBUS_CONFIG [market_hours]"] == (
+        "Mon 00:00-Fri 17:00, Sun 18:00-24:00 (America/New_York), closed on 2026-12-25"
+    )
+    assert values["ALERTBUS_PING_URL"] == "***"
     assert [secret for secret in [*SECRETS, "second"] if secret in str(shown)] == []
 
 

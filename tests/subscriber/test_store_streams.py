@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from subscriber.store import Store, StreamPosition, StreamState, accepting, numbering
+from subscriber.store import Store, StreamPosition, accepting, numbering
+from subscriber.store.streams import SignOfLife
 from tests.subscriber.conftest import PostgresqlServer
 from tests.support.alerts import OTHER_STREAM, STREAM, incoming, risk_event
 from tests.support.clock import START_US, FakeClock
@@ -30,7 +31,7 @@ def test_position_of_unknown_stream_is_not_known(store: Store) -> None:
 def test_position_tells_what_is_settled_beyond(store: Store) -> None:
     """Stored, lost and duplicate numbers beyond the contiguous one are ranges that never touch."""
     accept_numbers(store, 1, 2, 5, 6, 9, up_to=2)
-    store.record_lost(STREAM, 7, 8, "pruned")
+    store.record_lost(STREAM, [(7, 8)], "pruned")
     store.accept([incoming(known := risk_event(), 12)])
     store.accept([incoming(known, 14)])
     store.accept([incoming(risk_event(), 5, stream=OTHER_STREAM)])
@@ -53,15 +54,15 @@ def test_position_same_number_with_two_alerts_counts_once(store: Store) -> None:
 def test_record_lost_leaves_stored_numbers_alone(store: Store) -> None:
     """Another daemon may have stored some of them in the meantime."""
     accept_numbers(store, 1, 4, 6, up_to=1)
-    assert store.record_lost(STREAM, 2, 8, "pruned\0") == ((2, 3), (5, 5), (7, 8))
+    assert store.record_lost(STREAM, [(2, 8)], "pruned\0").ranges == ((2, 3), (5, 5), (7, 8))
     assert store.position(STREAM).up_to == 8
 
 
 def test_record_lost_again_records_nothing(store: Store) -> None:
     """A repeat, or another daemon's, adds no row; a longer range adds only the rest."""
-    assert store.record_lost(STREAM, 3, 5, "pruned") == ((3, 5),)
-    assert store.record_lost(STREAM, 3, 5, "pruned") == ()
-    assert store.record_lost(STREAM, 1, 9, "pruned") == ((1, 2), (6, 9))
+    assert store.record_lost(STREAM, [(3, 5)], "pruned").ranges == ((3, 5),)
+    assert store.record_lost(STREAM, [(3, 5)], "pruned").ranges == ()
+    assert store.record_lost(STREAM, [(1, 9)], "pruned").ranges == ((1, 2), (6, 9))
     assert store.position(STREAM).ahead == ((1, 9),)
 
 
@@ -72,7 +73,7 @@ def test_accept_lost_number_that_arrives_is_no_longer_lost(
     store: Store, number: int, left: list[tuple[int, int]]
 ) -> None:
     """It is stored, and its lost range is cut or split."""
-    store.record_lost(STREAM, 10, 20, "pruned")
+    store.record_lost(STREAM, [(10, 20)], "pruned")
     accepted = store.accept([incoming(risk_event(), number, "telegram")])
     assert accepted.recovered == (number != 9)
     assert accepted.deliveries == {"telegram": 1}
@@ -81,16 +82,16 @@ def test_accept_lost_number_that_arrives_is_no_longer_lost(
 
 def test_accept_whole_lost_range_that_arrives_leaves_no_mark(store: Store) -> None:
     """Nothing is lost any more; another stream's losses stay."""
-    store.record_lost(STREAM, 1, 3, "pruned")
-    store.record_lost(OTHER_STREAM, 1, 3, "pruned")
+    store.record_lost(STREAM, [(1, 3)], "pruned")
+    store.record_lost(OTHER_STREAM, [(1, 3)], "pruned")
     assert store.accept([incoming(risk_event(), number) for number in (1, 2, 3)]).recovered == 3
     assert lost_ranges(store) == [(1, 3)]
-    assert store.record_lost(OTHER_STREAM, 1, 3, "pruned") == ()
+    assert store.record_lost(OTHER_STREAM, [(1, 3)], "pruned").ranges == ()
 
 
 def test_accept_numbers_around_a_lost_range_leave_it(store: Store) -> None:
     """What came before it and behind it says nothing about it."""
-    store.record_lost(STREAM, 5, 6, "pruned")
+    store.record_lost(STREAM, [(5, 6)], "pruned")
     assert store.accept([incoming(risk_event(), number) for number in (4, 7)]).recovered == 0
     assert lost_ranges(store) == [(5, 6)]
 
@@ -103,7 +104,7 @@ def test_record_lost_waits_for_a_batch_that_is_being_stored(
     with Store(url, clock) as first, Store(url, clock) as second:
         first.accept([], {STREAM: 0})
         lost: list[tuple[int, int]] = []
-        other = Thread(target=lambda: lost.extend(second.record_lost(STREAM, 1, 3, "pruned")))
+        other = Thread(target=lambda: lost.extend(second.record_lost(STREAM, [(1, 3)], "pruned").ranges))
 
         def begin_and_wait_until_it_waits(*arguments: Any) -> None:
             other.start()
@@ -125,7 +126,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_accept_duplicate_of_a_lost_number_settles_it(store: Store) -> None:
     """Its alert is kept under another number, so nothing of it is lost."""
     store.accept([incoming(alert := risk_event(), 1)])
-    store.record_lost(STREAM, 2, 2, "pruned")
+    store.record_lost(STREAM, [(2, 2)], "pruned")
     assert store.accept([incoming(alert, 2)]).recovered == 1
     assert lost_ranges(store) == []
 
@@ -140,22 +141,36 @@ def lost_ranges(store: Store) -> list[tuple[int, int]]:
 
 def test_heard_keeps_the_newest_time(store: Store) -> None:
     """Whichever daemon heard it last counts, in whatever order they say so."""
-    store.heard(STREAM, "trader-1", START_US + 5)
-    store.heard(STREAM, "trader-1", START_US + 3)
+    store.heard(STREAM, SignOfLife("trader-1", last=4, volatile=True), START_US + 5)
+    store.heard(STREAM, SignOfLife("trader-1", last=3), START_US + 3)
     store.accept([incoming(risk_event(), 4)], {STREAM: 2})
-    assert store.streams() == [StreamState(STREAM, "trader-1", 2, 4, START_US + 5, START_US + 5, None)]
+    (state,) = store.streams()
+    assert (state.source, state.up_to, state.last_seen, state.announced) == ("trader-1", 2, 4, 4)
+    assert (state.first_seen_us, state.last_heard_us, state.volatile) == (START_US + 5, START_US + 5, False)
+
+
+def test_begin_says_where_a_stream_starts_once(store: Store) -> None:
+    """Whichever daemon says it first; what came before that is ahead."""
+    store.accept([incoming(risk_event(), 8)])
+    assert not store.position(STREAM).known
+    store.begin(STREAM, "trader-1", 7)
+    store.begin(STREAM, "trader-1", 3)
+    assert store.position(STREAM) == StreamPosition(6, ((8, 8),), known=True)
+    (state,) = store.streams()
+    assert (state.first, state.up_to) == (7, 6)
 
 
 def test_said_goodbye_keeps_the_reason(store: Store) -> None:
     """Why a stream ended is known after a restart."""
-    store.said_goodbye(STREAM, "trader-1", "signal SIGTERM", START_US)
+    assert store.said_goodbye(STREAM, "trader-1", "signal SIGTERM", 7) is not None
+    assert store.said_goodbye(STREAM, "trader-1", "closed", 7) is None
     assert [(state.source, state.goodbye) for state in store.streams()] == [("trader-1", "signal SIGTERM")]
 
 
 def test_streams_are_told_in_the_order_of_their_coming(store: Store) -> None:
     """The newest stream of a source is its last."""
-    store.heard(OTHER_STREAM, "trader-1", START_US)
-    store.heard(STREAM, "trader-1", START_US + 1)
+    store.heard(OTHER_STREAM, SignOfLife("trader-1", 0), START_US)
+    store.heard(STREAM, SignOfLife("trader-1", 0), START_US + 1)
     assert [state.stream for state in store.streams()] == [OTHER_STREAM, STREAM]
 
 

@@ -20,7 +20,9 @@ def offered(contiguous: int | None = 0, *, own: bool = True, ahead: Iterable[tup
     beat = Heartbeat(
         stream=STREAM, source="trader-1", own=own, first_held=1, first_unacknowledged=1, last=0, clock_us=1
     )
-    return OfferedStream(STREAM, Position(contiguous, ahead), identity=b"peer", heartbeat=beat)
+    known = OfferedStream(STREAM, Position(contiguous, ahead))
+    known.offers.heard(b"peer", beat, NOW)
+    return known
 
 
 def come(known: OfferedStream, numbers: Iterable[int], *, asked_for: bool = False) -> None:
@@ -65,16 +67,19 @@ def test_wanted_of_a_stream_without_a_start_is_nothing() -> None:
 
 
 def test_wanted_long_outage_comes_window_after_window() -> None:
-    """A backlog is asked for in pieces, each when the one before it is there, and asked for once."""
+    """A backlog is asked for in pieces, each when the one before it is there, and asked for once.
+
+    With the oldest of each piece come some of the newest: what happened last must not wait for all of it.
+    """
     known = offered()
     last = 2 * REPLAY_WINDOW + 500
     come(known, [last + 1])  # live, behind the outage
-    asked: list[tuple[int, int]] = []
+    asked: list[list[tuple[int, int]]] = []
     while wanted := known.wanted():
-        (window,) = known.window(wanted, NOW)
-        asked.append(window)
-        come(known, range(window[0], window[1] + 1), asked_for=True)
-    assert asked == [(1, 2000), (2001, 4000), (4001, 4500)]
+        asked.append(known.window(wanted, NOW))
+        for first, end in asked[-1]:
+            come(known, range(first, end + 1), asked_for=True)
+    assert asked == [[(4001, 4500), (1, 1500)], [(3501, 4000), (1501, 3000)], [(3001, 3500)]]
     assert known.position.contiguous == last + 1
 
 
@@ -82,9 +87,10 @@ def test_window_of_many_holes_is_cut() -> None:
     """A publisher keeps only so many ranges: the rest is asked for when these are filled."""
     known = offered(ahead=[(number, number) for number in range(2, 302, 2)])
     ranges = known.window(known.wanted(), NOW)
-    assert (len(ranges), ranges[-1]) == (50, (99, 99))
-    come(known, range(1, 100, 2), asked_for=True)
-    assert known.window(known.wanted(), NOW)[0] == (101, 101)
+    assert (len(ranges), ranges[:10], ranges[-1]) == (50, [(n, n) for n in range(299, 280, -2)], (79, 79))
+    come(known, range(1, 80, 2), asked_for=True)
+    come(known, range(281, 300, 2), asked_for=True)
+    assert (81, 81) in known.window(known.wanted(), NOW)
 
 
 def test_window_with_nothing_missing_stays_closed() -> None:
@@ -196,7 +202,29 @@ def test_wanted_after_one_live_number_still_asks_for_the_backlog() -> None:
     known.window(known.noticed(5000, NOW), NOW)
     come(known, range(1, 2001), asked_for=True)
     come(known, [5001])
-    assert known.window(known.wanted(), NOW) == [(2001, 4000)]
+    assert known.window(known.wanted(), NOW) == [(4501, 5000), (2001, 3500)]
+
+
+def test_wanted_what_was_lost_in_mid_replay_comes_with_the_next_window() -> None:
+    """Published while the data connection was being made, it must not wait for the whole backlog."""
+    known = offered()
+    known.noticed(50_000, NOW)
+    (newest, oldest) = known.window(known.noticed(50_000, NOW), NOW)
+    come(known, [*range(newest[0], newest[1] + 1), *range(1, oldest[1] + 1)], asked_for=True)
+    come(known, [50_003])
+    assert known.window(known.wanted(), NOW)[0] == (50_001, 50_002)
+
+
+def test_noticed_tail_in_mid_replay_comes_with_the_next_window() -> None:
+    """The same, where nothing comes on the data connection yet."""
+    known = offered()
+    known.noticed(50_000, NOW)
+    (newest, oldest) = known.window(known.noticed(50_000, NOW), NOW)
+    come(known, [*range(newest[0], newest[1] + 1), *range(1, oldest[1])], asked_for=True)
+    assert known.noticed(50_002, NOW) == 0
+    assert known.noticed(50_002, NOW) == 0
+    come(known, [oldest[1]], asked_for=True)
+    assert known.window(known.wanted(), NOW)[0] == (50_001, 50_002)
 
 
 @pytest.mark.parametrize("last", [50, 0])

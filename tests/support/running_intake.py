@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 from unittest.mock import patch
@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import select
 
-from bus.alerts import Alert, Severity
+from bus.alerts import Alert, Severity, SystemEvent
 from bus.clock import Clock
 from bus.errors import EndpointTaken
 from subscriber.deliveries import PlannedDelivery, severity_of
@@ -23,14 +23,17 @@ from subscriber.intake.announcing import Announcer
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.ingest import Ingest
 from subscriber.intake.notices import Notices
+from subscriber.intake.vigil import Vigil
 from subscriber.monitoring.metrics import Metrics
-from subscriber.store import Accepted, Incoming, Store, StreamPosition, schema
+from subscriber.store import Accepted, Incoming, Store, StreamPosition, StreamState, schema
+from subscriber.store.streams import Lost, SignOfLife
 from tests.support.alerts import STREAM
 from tests.support.scripted_publisher import ScriptedPublisher
 from tests.support.waiting import wait_until
 
 #: For tests that need no second database: as a `pytestmark`, or as a decorator.
 on_sqlite: Final = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+PUBLISHER_TIMEOUT_SECONDS: Final = 15.0
 _PORT_TRIES: Final = 5
 _GATE_SECONDS: Final = 10.0
 
@@ -63,21 +66,37 @@ class FaultyStore(Store):
         assert self.gate.wait(_GATE_SECONDS)
         return super().accept(batch, positions)
 
-    def position(self, stream: bytes) -> StreamPosition:
+    def position(self, stream: bytes, last: int | None = None) -> StreamPosition:
         self._go("position")
-        return super().position(stream)
+        return super().position(stream, last)
 
-    def record_lost(self, stream: bytes, first: int, last: int, reason: str) -> tuple[tuple[int, int], ...]:
+    def begin(self, stream: bytes, source: str, first: int) -> None:
+        self._go("begin")
+        super().begin(stream, source, first)
+
+    def record_lost(
+        self,
+        stream: bytes,
+        ranges: Sequence[tuple[int, int]],
+        reason: str,
+        tell: Callable[[tuple[tuple[int, int], ...]], Incoming] | None = None,
+    ) -> Lost:
         self._go("record_lost")
-        return super().record_lost(stream, first, last, reason)
+        return super().record_lost(stream, ranges, reason, tell)
 
-    def heard(self, stream: bytes, source: str, now_us: int) -> None:
+    def heard(self, stream: bytes, sign: SignOfLife, now_us: int) -> None:
         self._go("heard")
-        super().heard(stream, source, now_us)
+        super().heard(stream, sign, now_us)
 
-    def said_goodbye(self, stream: bytes, source: str, reason: str, now_us: int) -> None:
+    def watched(self) -> list[StreamState]:
+        self._go("watched")
+        return super().watched()
+
+    def said_goodbye(
+        self, stream: bytes, source: str, reason: str, last: int, telling: Incoming | None = None
+    ) -> Accepted | None:
         self._go("said_goodbye")
-        super().said_goodbye(stream, source, reason, now_us)
+        return super().said_goodbye(stream, source, reason, last, telling)
 
 
 class Intake:
@@ -94,9 +113,21 @@ class Intake:
         #: Channels whose workers were woken.
         self.woken: list[str] = []
         self.announcer = Announcer(store, self.plan, self.woken.extend, self.metrics, clock)
-        self.notices = Notices(self.announcer, self.metrics, clock, store.store_id)
+        self.notices = Notices(store, self.announcer, self.metrics, clock)
+        self.vigil = Vigil(
+            store=store,
+            announcer=self.announcer,
+            metrics=self.metrics,
+            clock=clock,
+            timeout_seconds=PUBLISHER_TIMEOUT_SECONDS,
+        )
         self.correspondence = Correspondence(
-            store=store, notices=self.notices, metrics=self.metrics, clock=clock, publisher_timeout_seconds=15.0
+            store=store,
+            notices=self.notices,
+            vigil=self.vigil,
+            metrics=self.metrics,
+            clock=clock,
+            publisher_timeout_seconds=PUBLISHER_TIMEOUT_SECONDS,
         )
         self.ingest = Ingest(
             data_endpoints=[endpoints[0]],
@@ -111,9 +142,11 @@ class Intake:
         )
 
     def plan(self, alert: Alert) -> tuple[PlannedDelivery, ...]:
-        """Send what is CRITICAL to Telegram."""
+        """Send what is CRITICAL, and the end of it, to Telegram."""
         if self.planner_errors:
             raise self.planner_errors.pop(0)
+        if isinstance(alert, SystemEvent) and alert.resolves is not None:
+            return tuple(PlannedDelivery(name, self.clock.now_us()) for name in self.store.channels_of(alert.resolves))
         urgent = severity_of(alert) is Severity.CRITICAL
         return (PlannedDelivery("telegram", self.clock.now_us()),) if urgent else ()
 

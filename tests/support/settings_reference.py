@@ -44,6 +44,7 @@ _EXAMPLES: Final = {
     "NOTIFICATION_CHANNELS": "whatsapp,telegram",
     "ALERTBUS_API_TOKEN": "a-long-random-word",
     "ALERTBUS_TIMEZONE": "Europe/Berlin",
+    "ALERTBUS_PING_URL": "https://hc-ping.com/…",
     "ALERTBUS_JOURNAL": "/var/lib/alertbus/journal",
     "ALERTBUS_SOURCE": "desk-1/live_trader",
     "ALERTBUS_PUBLISH_BIND": "tcp://127.0.0.1:5557",

@@ -1,0 +1,139 @@
+"""What is to be stored: an alert with what is planned for it, and the rows that it becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from bus.alerts import Alert, Severity
+from subscriber.deliveries import (
+    OPEN_STATES,
+    DeliveryState,
+    Mark,
+    PlannedDelivery,
+    Step,
+    Why,
+    event_of,
+    priority_of,
+    severity_of,
+)
+from subscriber.store import schema
+from subscriber.store.bulk import Row
+from subscriber.store.part import storable
+
+_NOT_TOLD: Final = {"state"}  # the agent's observation: large, and no part of a message
+_NUL_IN_JSON: Final = "\\u0000"
+_DIGEST_BYTES: Final = 16
+#: The plain text of each word: a lookup costs a third of `.value`, and the drivers would convert a StrEnum again.
+_WORDS: Final[dict[str, str]] = {word: word.value for words in (Severity, DeliveryState, Step, Why) for word in words}
+_NOT_ROUTED: Final = Mark.NOT_ROUTED.value
+
+ALERT_COLUMNS: Final = tuple(column.name for column in schema.alert.c if column.name != "number")
+DELIVERY_COLUMNS: Final = (
+    "payload",
+    "status",
+    "retries",
+    "created_at",
+    "alert_id",
+    "channel",
+    "step",
+    "why",
+    "priority",
+    "due_at",
+    "published_us",
+    "possible_repeat",
+    "finished_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An alert as it came from the bus, or from the daemon itself, with what is planned for it."""
+
+    alert: Alert
+    body: bytes  #: msgpack, byte by byte as it came
+    topic: str
+    stream: bytes | None  #: None for a daemon's own SystemEvent
+    sequence: int | None
+    published_us: int
+    planned: tuple[PlannedDelivery, ...] = ()
+    not_routed: bool = False  #: no route wanted it, which is legal for anything but CRITICAL
+
+
+def digest_of(body: bytes) -> bytes:
+    """Return what proves later that a stored body is the one that came: 16 bytes of BLAKE2b."""
+    return blake2b(body, digest_size=_DIGEST_BYTES).digest()
+
+
+def alert_row(key: bytes, item: Incoming, now_us: int) -> Row:
+    """Return the values of `ALERT_COLUMNS`; ten thousand times a second, so nothing here is general."""
+    alert = item.alert
+    return (
+        key,
+        item.stream,
+        item.sequence,
+        item.published_us,
+        now_us,
+        storable(item.topic),
+        alert.kind,
+        storable(event_of(alert)),
+        _WORDS[severity_of(alert)],
+        None if alert.symbol is None else storable(alert.symbol),
+        None if alert.agent_name is None else storable(alert.agent_name),
+        storable(alert.source),
+        item.body,
+        _NOT_ROUTED if item.not_routed else "",
+        planned_text(tuple([(planned.channel, planned.step) for planned in item.planned])),
+        digest_of(item.body),
+    )
+
+
+def delivery_rows(item: Incoming, now_us: int) -> Iterable[Row]:
+    """Return the values of `DELIVERY_COLUMNS` for everything that is planned."""
+    payload = payload_of(item.alert)
+    priority = priority_of(item.alert)
+    key = item.alert.id.bytes
+    for planned in {(planned.channel, planned.step): planned for planned in item.planned}.values():
+        yield (
+            payload,
+            _WORDS[planned.state],
+            0,
+            now_us,
+            key,
+            planned.channel,
+            _WORDS[planned.step],
+            None if planned.why is None else _WORDS[planned.why],
+            priority,
+            planned.due_at_us,
+            item.published_us,
+            False,
+            None if planned.state in OPEN_STATES else now_us,
+        )
+
+
+@lru_cache(maxsize=256)
+def planned_text(planned: tuple[tuple[str, str], ...]) -> str:
+    """Return channels and steps as the column `planned` holds them."""
+    return json.dumps(list(dict.fromkeys(planned)), separators=(",", ":"), ensure_ascii=False)
+
+
+def payload_of(alert: Alert) -> str:
+    """Return an alert as compact JSON for people and SQL: without the agent's state, and without NUL characters."""
+    text = alert.model_dump_json(exclude=_NOT_TOLD, exclude_none=True)
+    if _NUL_IN_JSON not in text:
+        return text
+    return json.dumps(_without_nul(json.loads(text)), separators=(",", ":"), ensure_ascii=False)
+
+
+def _without_nul(value: object) -> object:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _without_nul(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,240 @@
+"""Removes what is too old, and writes down in the same transaction how much of what it was, for the ledger.
+
+What people still have to see stays, however old it is: an alert with a delivery that waits or is in doubt, one whose
+number is not acknowledged yet, and one that told of a silence or a hung loop whose end is untold. What can't be counted
+right stays too, for the audit to tell of it.
+
+Lock order: streams, alerts, deliveries, attempts; the same as everybody's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, case, delete, or_, select
+
+from subscriber.deliveries import OPEN_STATES, DeliveryState, Mark
+from subscriber.store import schema
+from subscriber.store.auditing_alerts import CHANNEL, PLANNED, plan_of
+from subscriber.store.auditing_streams import DUPLICATE, HIGHEST, STORED, STREAM, AnyRow
+from subscriber.store.numbering import Place
+from subscriber.store.part import StorePart, chunks
+
+_alert: Final = schema.alert
+_queue: Final = schema.notification_queue
+_attempt: Final = schema.attempt
+_link: Final = schema.attempt_delivery
+_stream: Final = schema.stream
+_mark: Final = schema.stream_mark
+_total: Final = schema.ledger_total
+
+_FINAL: Final = frozenset(state.value for state in DeliveryState if state not in OPEN_STATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one bite removed."""
+
+    alerts: int = 0
+    deliveries: int = 0
+    attempts: int = 0
+    looked_at: int = field(default=0, compare=False)  #: alerts that were old enough, whether they went or not
+    next_after: int | None = None  #: where the next bite begins; None where nothing older is left
+
+
+@dataclass(slots=True)
+class _Bite:
+    """What one transaction removes, and what it writes down of it."""
+
+    alerts: dict[bytes, AnyRow] = field(default_factory=dict)
+    deliveries: list[AnyRow] = field(default_factory=list)
+    marks: list[AnyRow] = field(default_factory=list)
+    streams: dict[bytes, AnyRow] = field(default_factory=dict)
+
+    def spare(self, ids: Collection[bytes]) -> None:
+        """Leave these alerts where they are."""
+        if not ids:
+            return
+        self.alerts = {key: row for key, row in self.alerts.items() if key not in ids}
+        self.deliveries = [row for row in self.deliveries if row.alert_id in self.alerts]
+        self.marks = [row for row in self.marks if row.alert_id in self.alerts]
+
+
+class Retention(StorePart):
+    """Forgetting."""
+
+    def prune(self, before_us: int, limit: int, after: int = 0) -> Pruned:
+        """Look at some of the oldest alerts, and remove those that were stored before a time and are settled.
+
+        With an alert go its deliveries, their attempts (one that tried several deliveries goes with the last of
+        them) and the marks of its duplicates.
+
+        Args:
+            before_us: Only what was stored before, in microseconds.
+            limit: How many alerts to look at: what bounds the time for which nobody else can write to SQLite.
+            after: Where the bite before left off (`Pruned.next_after`); 0 begins with the oldest.
+
+        Raises:
+            StoreError: The database can't be used at the moment; nothing was removed.
+        """
+        with self.database.reading() as connection:  # nearly always there is nothing to do, and no lock is taken
+            rows = connection.execute(_oldest, {"after": after, "most": limit}).all()
+        numbers = [row.number for row in rows if row.stored_us < before_us]
+        if not numbers:
+            return Pruned()
+        # A power loss may undo it: the next bite removes the same again.
+        with self.database.writing(forgettable=True) as connection:
+            bite = _chosen(connection, numbers)
+            attempts = _remove(connection, bite)
+            self._write_down(connection, bite)
+        more = len(numbers) == limit
+        return Pruned(
+            alerts=len(bite.alerts),
+            deliveries=len(bite.deliveries),
+            attempts=attempts,
+            looked_at=len(numbers),
+            next_after=rows[-1].number if more else None,
+        )
+
+    def _write_down(self, connection: Connection, bite: _Bite) -> None:
+        totals: Counter[tuple[str, str, str]] = Counter()
+        highest: dict[tuple[str, str, str], int] = {}
+        for row in bite.alerts.values():
+            for channel, _step in plan_of(row.planned) or ():
+                totals[CHANNEL, channel, PLANNED] += 1
+        for row in bite.deliveries:
+            totals[CHANNEL, row.channel, row.status] += 1
+        for (stream, number), word in _unaccounted(connection, bite).items():
+            name = stream.hex()
+            totals[STREAM, name, word] += 1
+            highest[STREAM, name, HIGHEST] = max(highest.get((STREAM, name, HIGHEST), 0), number)
+        written = self.database.insert(_total)
+        old, new = _total.c.total, written.excluded.total
+        keys = ["scope", "name", "word"]
+        adding = written.on_conflict_do_update(index_elements=keys, set_={"total": old + new})
+        raising = written.on_conflict_do_update(index_elements=keys, set_={"total": case((old > new, old), else_=new)})
+        for statement, found in ((adding, totals), (raising, highest)):
+            rows = [dict(zip((*keys, "total"), (*key, total), strict=True)) for key, total in sorted(found.items())]
+            if rows:
+                connection.execute(statement, rows)
+
+
+def _chosen(connection: Connection, numbers: Sequence[int]) -> _Bite:
+    """Lock what may go, and choose what does."""
+    streams = set(connection.scalars(_streams_of, {"numbers": numbers}))
+    marked = connection.execute(_marks_of, {"numbers": numbers}).all()
+    streams |= {row.stream for row in marked}
+    bite = _Bite()
+    bite.streams = {row.stream: row for row in connection.execute(_lock_streams, {"streams": sorted(streams)})}
+    bite.alerts = {row.id: row for row in connection.execute(_lock_alerts, {"numbers": numbers})}
+    bite.marks = list(connection.execute(_marks_of, {"numbers": numbers}))
+    for some in chunks(list(bite.alerts)):
+        bite.deliveries += connection.execute(_lock_deliveries, {"ids": some}).all()
+    bite.spare({key for key, row in bite.alerts.items() if not _settled(bite, row.stream, row.sequence)})
+    bite.spare({row.alert_id for row in bite.marks if not _settled(bite, row.stream, row.last)})
+    bite.spare({row.alert_id for row in bite.deliveries if row.status not in _FINAL or row.open_attempt is not None})
+    bite.spare({key for key, row in bite.alerts.items() if plan_of(row.planned) is None})
+    bite.spare(_still_told(connection, [key for key, row in bite.alerts.items() if row.stream is None]))
+    return bite
+
+
+def _settled(bite: _Bite, stream: bytes | None, number: int | None) -> bool:
+    """Whether a number is acknowledged; what a daemon itself had to say has none."""
+    if stream is None or number is None:
+        return stream is None
+    row = bite.streams.get(stream)
+    return row is not None and row.up_to is not None and number <= row.up_to
+
+
+def _still_told(connection: Connection, own: Sequence[bytes]) -> set[bytes]:
+    """Return the daemon's own events whose end people are not told of yet."""
+    if not own:
+        return set()
+    return {key for row in connection.execute(_untold) for key in (row.silence, row.hang) if key is not None}
+
+
+def _remove(connection: Connection, bite: _Bite) -> int:
+    """Remove it all; return how many attempts went."""
+    attempts: set[int] = set()
+    ids = [row.id for row in bite.deliveries]
+    for some in chunks(ids):
+        attempts |= set(connection.scalars(select(_link.c.attempt_id).where(_link.c.delivery_id.in_(some))))
+        connection.execute(delete(_link).where(_link.c.delivery_id.in_(some)))
+    for some in chunks(sorted(attempts)):
+        attempts -= set(connection.scalars(select(_link.c.attempt_id).where(_link.c.attempt_id.in_(some))))
+    _delete(connection, _attempt.c.id, sorted(attempts))
+    _delete(connection, _queue.c.id, ids)
+    _delete(connection, _mark.c.id, [row.id for row in bite.marks])
+    _delete(connection, _alert.c.number, [row.number for row in bite.alerts.values()])
+    return len(attempts)
+
+
+def _delete(connection: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> None:
+    for some in chunks(numbers):
+        connection.execute(delete(column.table).where(column.in_(some)))
+
+
+def _unaccounted(connection: Connection, bite: _Bite) -> dict[Place, str]:
+    """Return the numbers of which nothing is left, each with what it was; others still stand in the ledger."""
+    gone = {(row.stream, row.last): DUPLICATE for row in bite.marks}
+    gone |= {(row.stream, row.sequence): STORED for row in bite.alerts.values() if row.stream is not None}
+    gone = {place: word for place, word in gone.items() if _counts(bite.streams[place[0]], place[1])}
+    for some in chunks(sorted(gone)):
+        # any of these streams with any of these numbers: SQLite would read the whole index for a list of pairs
+        given = {"streams": list({stream for stream, _ in some}), "numbers": list({number for _, number in some})}
+        for statement in (_alerts_at, _marks_at):
+            for stream, number in connection.execute(statement, given):
+                gone.pop((stream, number), None)
+    return gone
+
+
+def _counts(stream: AnyRow, number: int) -> bool:
+    """Whether a number is one of those that have to balance: what is below the start was never ours."""
+    return stream.first is not None and number >= stream.first
+
+
+_among: Final = _alert.c.number.in_(bindparam("numbers", expanding=True))
+_oldest: Final = (
+    select(_alert.c.number, _alert.c.stored_us)
+    .where(_alert.c.number > bindparam("after"))
+    .order_by(_alert.c.number)
+    .limit(bindparam("most"))
+)
+_streams_of: Final = select(_alert.c.stream).where(_among, _alert.c.stream.is_not(None)).distinct()
+_marks_of: Final = (
+    select(_mark.c.id, _mark.c.stream, _mark.c.last, _mark.c.alert_id)
+    .join(_alert, _alert.c.id == _mark.c.alert_id)
+    .where(_among, _mark.c.mark == Mark.DUPLICATE.value)
+)
+_lock_streams: Final = (
+    select(_stream.c.stream, _stream.c.first, _stream.c.up_to)
+    .where(_stream.c.stream.in_(bindparam("streams", expanding=True)))
+    .order_by(_stream.c.stream)
+    .with_for_update()
+)
+_lock_alerts: Final = (
+    select(_alert.c.number, _alert.c.id, _alert.c.stream, _alert.c.sequence, _alert.c.planned)
+    .where(_among)
+    .order_by(_alert.c.stream, _alert.c.sequence, _alert.c.number)
+    .with_for_update()
+)
+_lock_deliveries: Final = (
+    select(_queue.c.id, _queue.c.alert_id, _queue.c.channel, _queue.c.status, _queue.c.open_attempt)
+    .where(_queue.c.alert_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_queue.c.id)
+    .with_for_update()
+)
+_untold: Final = select(_stream.c.silence, _stream.c.hang).where(
+    or_(_stream.c.silence.is_not(None), _stream.c.hang.is_not(None))
+)
+_streams: Final[BindParameter[bytes]] = bindparam("streams", expanding=True)
+_numbers: Final[BindParameter[int]] = bindparam("numbers", expanding=True)
+_alerts_at: Final = select(_alert.c.stream, _alert.c.sequence).where(
+    _alert.c.stream.in_(_streams), _alert.c.sequence.in_(_numbers)
+)
+_marks_at: Final = select(_mark.c.stream, _mark.c.first).where(
+    _mark.c.stream.in_(_streams), _mark.c.first.in_(_numbers), _mark.c.mark == Mark.DUPLICATE.value
+)

@@ -1,0 +1,197 @@
+"""The daemon's own bookkeeping: old alerts go, the ledger is audited, and neither is in anybody's way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subscriber import bookkeeping
+from subscriber.bookkeeping import Bookkeeper
+from subscriber.errors import StoreError
+from subscriber.monitoring.metrics import Metrics
+from subscriber.store import Store
+from subscriber.store.ledger import Audit
+from tests.support.alerts import STREAM, agent_action, incoming
+from tests.support.books import spoil
+from tests.support.clock import FakeClock
+from tests.support.running_service import running_service
+from tests.support.waiting import wait_until
+
+DAY_SECONDS = 86_400.0
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bookkeeping, "_TURN_SECONDS", 0.005)
+    monkeypatch.setattr(bookkeeping, "_LEAST_REST_SECONDS", 0.0)
+    monkeypatch.setattr(bookkeeping, "BITE", 10)
+
+
+@contextmanager
+def keeping(store: Store, metrics: Metrics, clock: FakeClock, **changes: float) -> Iterator[Bookkeeper]:
+    given = {"retention_seconds": DAY_SECONDS, "audit_interval_seconds": 3600.0, "first_audit_seconds": 30.0}
+    bookkeeper = Bookkeeper(store, metrics, clock, **{**given, **changes})
+    bookkeeper.start()
+    try:
+        yield bookkeeper
+    finally:
+        bookkeeper.stop(10)
+        assert not bookkeeper._thread.is_alive()
+
+
+def value(metrics: Metrics, name: str) -> float:
+    found = metrics.registry.get_sample_value(f"alertbus_audit_{name}")
+    assert found is not None
+    return found
+
+
+def stored(store: Store, count: int, first: int = 1) -> None:
+    store.begin(STREAM, "trader-1", 1)
+    batch = [incoming(agent_action(), number) for number in range(first, first + count)]
+    store.accept(batch, {STREAM: first + count - 1})
+
+
+def alerts(store: Store) -> int:
+    return len(store.history(500))
+
+
+def test_bookkeeping_removes_what_is_too_old_and_nothing_else(store: Store, metrics: Metrics, clock: FakeClock) -> None:
+    """In bites, until nothing is left, and again once a minute."""
+    stored(store, 35)
+    with keeping(store, metrics, clock):
+        clock.advance(DAY_SECONDS - 10)
+        stored(store, 5, first=36)
+        clock.advance(60)
+        wait_until(lambda: alerts(store) == 5)
+        clock.advance(DAY_SECONDS)
+        wait_until(lambda: alerts(store) == 0)
+    assert store.audit().balanced
+
+
+def test_bookkeeping_removes_nothing_because_the_clock_was_set_forward(
+    store: Store, metrics: Metrics, clock: FakeClock
+) -> None:
+    stored(store, 5)
+    with keeping(store, metrics, clock):
+        clock.step(100 * DAY_SECONDS)
+        clock.advance(3600)
+        wait_until(lambda: value(metrics, "timestamp_seconds") > 0)
+        assert alerts(store) == 5
+
+
+def test_bookkeeping_looks_seldom_where_nothing_may_go(
+    store: Store, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a year is not looked at every minute."""
+    store.accept([incoming(agent_action(), 1)])
+    clock.advance(2 * DAY_SECONDS)
+    looks: list[float] = []
+    real = Store.prune
+
+    def prune(self: Store, *given: Any) -> Any:
+        looks.append(clock.monotonic())
+        return real(self, *given)
+
+    monkeypatch.setattr(Store, "prune", prune)
+    with keeping(store, metrics, clock, first_audit_seconds=120.0):
+        wait_until(lambda: len(looks) == 1)
+        clock.advance(130)
+        wait_until(lambda: value(metrics, "timestamp_seconds") > 0)  # it had a turn, and did not look
+        assert len(looks) == 1
+        clock.advance(3600)
+        wait_until(lambda: len(looks) == 2)
+
+
+def test_bookkeeping_audits_a_while_after_the_start_and_then_again(
+    store: Store, metrics: Metrics, clock: FakeClock
+) -> None:
+    stored(store, 5)
+    with keeping(store, metrics, clock, retention_seconds=100 * DAY_SECONDS):
+        assert (value(metrics, "timestamp_seconds"), value(metrics, "faults")) == (0, 0)
+        clock.advance(30)
+        wait_until(lambda: value(metrics, "timestamp_seconds") == clock.now_us() / 1e6)
+        spoil(store, "DELETE FROM alert WHERE sequence = 3")
+        clock.advance(3600)
+        wait_until(lambda: value(metrics, "faults") == 1)
+
+
+def test_bookkeeping_logs_what_does_not_balance(
+    store: Store, metrics: Metrics, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(store, 5)
+    spoil(store, "DELETE FROM alert WHERE sequence = 3")
+    spoil(store, "UPDATE alert SET body = digest WHERE sequence > 3")
+    with caplog.at_level(logging.INFO), keeping(store, metrics, clock, first_audit_seconds=0.0):
+        wait_until(lambda: value(metrics, "faults") == 3)
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.message.startswith("the ledger does not balance")
+    assert record.__dict__["kinds"] == "hole 1, changed_body 2"
+
+
+def test_bookkeeping_tries_again_what_the_database_refused(
+    store: Store, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = ["prune", "audit"]
+
+    def failing(name: str) -> Any:
+        real = getattr(Store, name)
+
+        def once(self: Store, *given: Any, **named: Any) -> Any:
+            if name in failures:
+                failures.remove(name)
+                raise StoreError("away")
+            return real(self, *given, **named)
+
+        return once
+
+    monkeypatch.setattr(Store, "prune", failing("prune"))
+    monkeypatch.setattr(Store, "audit", failing("audit"))
+    with keeping(store, metrics, clock, first_audit_seconds=0.0):
+        wait_until(lambda: not failures)
+        assert value(metrics, "timestamp_seconds") == 0
+        clock.advance(60)
+        wait_until(lambda: value(metrics, "timestamp_seconds") > 0)
+    assert metrics.store_errors == 2
+
+
+def test_bookkeeping_stops_in_the_middle_of_an_audit(
+    store: Store, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rests after each snapshot, and a rest ends with the daemon; what was not ended is not told."""
+    stored(store, 5)
+    resting: list[Audit | None] = []
+    monkeypatch.setattr(bookkeeping, "_LEAST_REST_SECONDS", 3600.0)
+    monkeypatch.setattr(bookkeeping, "_LONGEST_REST_SECONDS", 3600.0)
+    real = Bookkeeper._rest
+
+    def rest(self: Bookkeeper, seconds: float) -> bool:
+        resting.append(None)
+        return real(self, seconds)
+
+    monkeypatch.setattr(Bookkeeper, "_rest", rest)
+    with keeping(store, metrics, clock, first_audit_seconds=0.0):
+        wait_until(lambda: resting)
+    assert value(metrics, "timestamp_seconds") == 0
+
+
+def test_daemon_audits_itself_and_removes_what_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setattr("subscriber.bookkeeping.FIRST_AUDIT_SECONDS", 0.0)
+    with Store(f"sqlite:///{tmp_path / 'alertbus.db'}", clock) as store:
+        stored(store, 3)
+        clock.advance(2 * DAY_SECONDS)
+        with running_service({"ALERTBUS_RETENTION": "86400"}, tmp_path) as daemon:
+            wait_until(lambda: daemon.metric("alertbus_audit_timestamp_seconds"))
+            wait_until(lambda: alerts(store) == 0)
+            assert daemon.metric("alertbus_audit_faults") == 0
