@@ -43,6 +43,8 @@ _DATA: Final[dict[zmq.SocketOption, int]] = {
     # that interleave look like holes (measured, database away for 45 s: 495 MiB and 105,636 needless replays with
     # pings, 312 MiB and none without). What a dead connection swallows is found missing by its number.
     zmq.HEARTBEAT_IVL: 0,
+    # What is published until a daemon that came back is found has to be asked for: sooner than the control channel is.
+    zmq.RECONNECT_IVL_MAX: 300,
 }
 _CONTROL: Final[dict[zmq.SocketOption, int]] = {
     zmq.SNDHWM: CONTROL_HIGH_WATER_MARK,

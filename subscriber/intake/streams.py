@@ -17,8 +17,11 @@ NEWEST_SHARE: Final = 500
 #: Ranges in one window; what is more broken than this is asked for in several turns.
 _MOST_RANGES: Final = 40
 _MOST_NEWEST_RANGES: Final = 10
-#: How long an answer may take before the same numbers are asked for again.
+#: How long an answer may take before the same numbers are asked for again: so long at least, and so many times as long
+#: as the last window took, for a machine that is busy answers late.
 _PATIENCE_SECONDS: Final = 1.0
+_PATIENCE_WINDOWS: Final = 4.0
+_LONGEST_PATIENCE_SECONDS: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class OfferedStream:
     asked_at: float = float("-inf")  #: monotonic seconds when it was
     target: int = 0  #: up to where numbers are to be had, in several windows
     clock: PublisherClock = field(default_factory=PublisherClock)
+    _patience_seconds: float = _PATIENCE_SECONDS
+    _just_came: bool = False  #: whether the last window is complete, and the next one follows it
     _came_when_asked: int = 0
     _contiguous_then: int | None = None
     _progress_then: tuple[int, int] | None = None
@@ -73,7 +78,7 @@ class OfferedStream:
             progress == self._progress_then or (self.offers.adopted_only() and not self.asked_to)
         )
         self._contiguous_then, self._progress_then = contiguous, progress
-        if self.asked_to and now < self.asked_at + _PATIENCE_SECONDS:
+        if self.asked_to and now < self.asked_at + self._patience_seconds:
             if tail:  # of a backlog that is coming: its next window begins with it
                 self.target = max(self.target, last)
             return 0
@@ -89,11 +94,12 @@ class OfferedStream:
         if self.asked_to:
             if contiguous < self.asked_to:
                 return 0  # the open window is still coming
-            self.asked_to = 0
+            self.asked_to, self._just_came = 0, True
         if self.came > self._came_when_asked:  # the data connection moves again, and delivers what is above by itself
             self.target = min(self.target, self.came)
         # One connection keeps its order: nothing below `came` is still to come on it, nor below what the store has.
         last = max(self.target, self.came) or self.position.highest
+        self._just_came &= contiguous < last
         return last if contiguous < last else 0
 
     def next_window(self, last: int) -> list[Range]:
@@ -107,6 +113,10 @@ class OfferedStream:
     def window(self, last: int, now: float) -> list[Range]:
         """Open the next window of what is missing up to `last`; it is over when the end of its oldest part came."""
         ranges = self.next_window(last)
+        if self._just_came:
+            patience = _PATIENCE_WINDOWS * (now - self.asked_at)
+            self._patience_seconds = min(max(patience, _PATIENCE_SECONDS), _LONGEST_PATIENCE_SECONDS)
+        self._just_came = False
         self.asked_at = now
         self.asked_to = ranges[-1][1] if ranges else 0
         self.target = max(self.target, last)

@@ -129,6 +129,10 @@ _RULES: Final = (
     (select(*_shown).where(_group, _is_open, _queue.c.finished_at.is_not(None)), "has an end"),
     (select(*_shown).where(_group, ~_is_open, _queue.c.finished_at.is_(None)), "has no end"),
     (
+        select(*_shown).where(_group, _is_open, _queue.c.last_reason == Reason.ACCEPTED.value),
+        "its last attempt was accepted",
+    ),
+    (
         select(*_shown).where(_group, ~_is_open, _queue.c.open_attempt.is_not(None)),
         "waits for the answer to an attempt",
     ),

@@ -46,6 +46,8 @@ _attempt: Final = schema.attempt
 
 #: Outcomes that are the channel's fault and say nothing about the delivery: they do not count as a retry.
 _NOT_COUNTED: Final = frozenset({Reason.RATE_LIMITED, Reason.UNAUTHORIZED})
+#: What a delivery's record says when a person said how it stands.
+SET_BY_HAND: Final = "set by hand"
 #: The plan's word for what `DeliveryState` calls accepted.
 SENT: Final = "sent"
 
@@ -150,7 +152,13 @@ class Delivering(StorePart):
         """
         state = _state_of(status)
         now_us = self._now_us()
-        ended = {"status": state.value, "finished_at": null() if state in OPEN_STATES else now_us}
+        ended = {
+            "status": state.value,
+            "finished_at": null() if state in OPEN_STATES else now_us,
+            "last_reason": null(),
+            "last_detail": SET_BY_HAND,
+            "last_code": null(),
+        }
         with self.database.writing() as connection:
             held = connection.scalars(select(_queue.c.id).where(_queue.c.id == id).with_for_update()).all()
             settle_interrupted(connection, held, now_us)

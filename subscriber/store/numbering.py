@@ -183,6 +183,6 @@ def holes(settled: Iterable[Range], first: int, last: int) -> Iterable[Range]:
     for low, high in settled:
         if low > wanted:
             yield wanted, low - 1
-        wanted = high + 1
+        wanted = max(wanted, high + 1)
     if wanted <= last:
         yield wanted, last

@@ -205,6 +205,29 @@ def test_wanted_after_one_live_number_still_asks_for_the_backlog() -> None:
     assert known.window(known.wanted(), NOW) == [(4501, 5000), (2001, 3500)]
 
 
+def test_noticed_while_a_slow_window_comes_is_as_patient_as_the_last_one_took() -> None:
+    """A machine that is busy answers late; asking again would only make it busier."""
+    known = offered()
+    known.noticed(50_000, NOW)
+    for start in (NOW, NOW + 5):
+        for first, last in known.window(known.wanted() or 50_000, start):
+            come(known, range(first, last + 1), asked_for=True)
+    known.window(known.wanted(), NOW + 10)
+    assert [known.noticed(50_000, NOW + 10 + later) for later in (1, 5, 19)] == [0, 0, 0]
+    assert known.noticed(50_000, NOW + 31) == 50_000
+
+
+def test_noticed_after_a_pause_between_two_replays_is_not_patient_for_ever() -> None:
+    """How long ago the last window was is not how long it took."""
+    known = offered()
+    come(known, [5])
+    come(known, [number for first, last in known.window(known.wanted(), NOW) for number in range(first, last + 1)])
+    assert known.wanted() == 0
+    known.noticed(9, NOW + 3600)
+    assert known.window(known.noticed(9, NOW + 3600), NOW + 3600) == [(6, 9)]
+    assert known.noticed(9, NOW + 3602) == 9
+
+
 def test_wanted_what_was_lost_in_mid_replay_comes_with_the_next_window() -> None:
     """Published while the data connection was being made, it must not wait for the whole backlog."""
     known = offered()
