@@ -38,7 +38,7 @@ def test_socket_options_that_matter_are_set(name: str, request: pytest.FixtureRe
         zmq.HANDSHAKE_IVL: 5_000,
         zmq.RECONNECT_IVL: 100,
         zmq.RECONNECT_IVL_MAX: 2_000 if name.endswith("control") else 300,
-        zmq.IMMEDIATE: int(name == "publisher_control"),
+        zmq.IMMEDIATE: int(name.startswith("publisher")),
         zmq.IPV6: 0,
     }
     if name.endswith("control"):
