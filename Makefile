@@ -15,7 +15,7 @@ RUN_STAMP := .venv/.subscriber.stamp
 DEV_STAMP := .venv/.dev.stamp
 
 .DEFAULT_GOAL := menu
-.PHONY: menu setup run test check cover bench smoke lock clean
+.PHONY: menu setup run test check cover bench smoke torture lock clean
 
 menu: ## this menu
 	@echo "alertbus: trading alerts that arrive"
@@ -44,6 +44,11 @@ bench: $(DEV_STAMP) ## measure speed as ratios to limits measured in the same ru
 
 smoke: $(RUN_STAMP) ## send a test alert through a running daemon to every channel
 	$(BIN)/alertbus-subscriber test all --daemon
+
+SECONDS = 60
+SEED = 1
+torture: $(DEV_STAMP) ## the kill test: nothing lost, nothing repeated unmarked (SECONDS=60 SEED=1)
+	$(BIN)/python -m tests.torture --seconds $(SECONDS) --seed $(SEED)
 
 lock: $(UV) ## renew the hashed requirement files
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra subscriber --extra postgres pyproject.toml -o requirements/subscriber.txt

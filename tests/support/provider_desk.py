@@ -95,6 +95,12 @@ class ProviderDesk(Generic[Rules_co]):
         with self._changed:
             self._standing = fault
 
+    def behave(self) -> None:
+        """Drop every fault that waits in line, and the standing one."""
+        with self._changed:
+            self._scripted.clear()
+            self._standing = None
+
     def next_fault(self) -> Fault | None:
         """Take the fault for the request that is being served."""
         with self._changed:

@@ -95,6 +95,12 @@ def hang(seconds: float | None = None, *, accept_first: bool = False) -> Fault:
     return Fault(name="hang", judged=True, hold=Hold(seconds, after_accepting=accept_first))
 
 
+def stall(seconds: float, status: int = 503) -> Fault:
+    """Read the request, stay silent, and then answer with an error; nothing is ever accepted."""
+    hold = Hold(seconds, after_accepting=False)
+    return Fault(name="stall", hold=hold, reply=lambda rules: rules.error(status, None))
+
+
 def drip(chunk_bytes: int, interval_seconds: float) -> Fault:
     """Serve the request, but let the whole answer, status line included, trickle."""
     return Fault(name="drip", judged=True, drip=Drip(chunk_bytes, interval_seconds))

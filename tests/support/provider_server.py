@@ -11,6 +11,7 @@ end, connections are cut, and an error of the server itself is raised there, so 
 
 As a process, `python -m tests.support.provider_server --port N [--log FILE]` prints one JSON line for each
 accepted message before its sender hears of it; FILE is synced line by line, so it tells the truth after a kill.
+With `--steered` it takes faults from standard input, as `provider_steering` says.
 """
 
 import argparse
@@ -42,6 +43,7 @@ from tests.support.meta_rules import (
 from tests.support.provider_desk import AcceptedMessage, ProviderDesk, RecordedRequest
 from tests.support.provider_listener import ProviderListener
 from tests.support.provider_rules import ProviderRules
+from tests.support.provider_steering import steer
 from tests.support.telegram_rules import (
     TELEGRAM_BLOCKED_CHAT,
     TELEGRAM_CHAT,
@@ -254,8 +256,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.support.provider_server")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--log", type=Path, help="append accepted messages here as well, synced to disk")
+    parser.add_argument("--steered", action="store_true", help="take faults from standard input, a JSON line each")
     options = parser.parse_args(arguments)
     stopped = threading.Event()
+    wrong_orders: list[Exception] = []
+
+    def ended(wrong: Exception | None) -> None:
+        if wrong is not None:
+            wrong_orders.append(wrong)
+        stopped.set()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopped.set()
@@ -266,10 +275,14 @@ def main(arguments: list[str] | None = None) -> int:
     with ProviderServer(port=options.port, on_accepted=printer) as server:
         sys.stderr.write(f"listening on {server.url}\n")
         sys.stderr.flush()
+        if options.steered:
+            steer(sys.stdin, {desk.name: desk for desk in (server.telegram, server.twilio, server.meta)}, ended)
         while not stopped.wait(0.5):  # on Windows a wait without a limit cannot be interrupted
             pass
     printer.close()
-    return 0
+    if wrong_orders:
+        sys.stderr.write(f"an order could not be followed: {wrong_orders[0]!r}\n")
+    return 2 if wrong_orders else 0
 
 
 if __name__ == "__main__":
