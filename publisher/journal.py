@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bus.alerts import NAME_LIMIT
+from bus.clock import Moment
 from bus.conversion import text_of
 from publisher.acknowledged import Acknowledged
 from publisher.errors import JournalDamaged, JournalError
@@ -62,6 +63,7 @@ class Journal:
         except (KeyError, ValueError, TypeError) as error:
             raise JournalDamaged(f"{file.path} is no journal: {error}") from error
         self.source = text_of(meta.get("source"), NAME_LIMIT)
+        self.began = _moment(meta.get("began"))
         self.goodbye: str | None = text_of(meta["goodbye"], NAME_LIMIT) if "goodbye" in meta else None
         self.goodbye_heard_by: set[str] = set()
         self.acknowledged = Acknowledged(up_to, floor)
@@ -69,7 +71,9 @@ class Journal:
         self._first_held: int = lowest or self.last + 1
 
     @classmethod
-    def create(cls, folder: Path, source: str, *, sync: str, with_room: bool = False) -> Journal:
+    def create(
+        cls, folder: Path, source: str, *, sync: str, with_room: bool = False, began: Moment | None = None
+    ) -> Journal:
         """Begin a new stream in a new file.
 
         Args:
@@ -77,12 +81,13 @@ class Journal:
             source: The publisher's name, told with everything in the stream.
             sync: `normal` survives kill -9; `full` survives power loss and costs an fsync per batch.
             with_room: Whether the disk has to prove that it has some room, after it had none.
+            began: What the clocks say, so that an adopter can tell whether the wall clock was set since.
 
         Raises:
             JournalError: The folder or the file can't be made.
         """
         stream = os.urandom(_STREAM_BYTES)
-        file = JournalFile.create(folder, stream, source, sync=sync, with_room=with_room)
+        file = JournalFile.create(folder, stream, source, sync=sync, with_room=with_room, began=began)
         try:
             return cls(file, own=True)
         except BaseException:
@@ -285,6 +290,14 @@ class Journal:
             "ON CONFLICT (store_id) DO UPDATE SET up_to = excluded.up_to, seen_us = excluded.seen_us",
             (store_id, up_to, seen_us),
         )
+
+
+def _moment(text: object) -> Moment | None:
+    """Read what `create` was given; whatever else stands there says nothing."""
+    try:
+        return None if text is None else Moment.of(str(text))
+    except ValueError:
+        return None
 
 
 def _sizes(count: int) -> Iterator[int]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from bus.clock import Moment
 from publisher.errors import JournalDamaged, JournalError, JournalNewer
 from publisher.journal_folder import SUFFIX, set_aside, told
 from publisher.locks import FileLock
@@ -44,7 +45,9 @@ class JournalFile:
         self._removed = False
 
     @classmethod
-    def create(cls, folder: Path, stream: bytes, source: str, *, sync: str, with_room: bool) -> JournalFile:
+    def create(
+        cls, folder: Path, stream: bytes, source: str, *, sync: str, with_room: bool, began: Moment | None
+    ) -> JournalFile:
         """Make the file of a new stream; see `Journal.create`.
 
         Raises:
@@ -62,6 +65,8 @@ class JournalFile:
                 connection = _connect(path, sync)
                 connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {FORMAT};")
                 connection.execute("INSERT INTO meta VALUES ('stream', ?), ('source', ?)", (stream, source))
+                if began is not None:
+                    connection.execute("INSERT INTO meta VALUES ('began', ?)", (began.text(),))
                 connection.execute("COMMIT")
                 if with_room:
                     _make_room(connection)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bus.clock import Moment
 from bus.wire import BODY_LIMIT_BYTES
 from publisher.acknowledged import Acknowledged
 
@@ -44,6 +45,7 @@ class Outbox(Protocol):
     source: str
     own: bool
     last: int
+    began: Moment | None  #: what the clocks said when it began, where that is known
     goodbye: str | None
     goodbye_heard_by: set[str]  #: the stores that answered it
     acknowledged: Acknowledged

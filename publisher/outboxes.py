@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from bus.alerts import Severity
-from bus.clock import Clock
+from bus.clock import Clock, Moment
 from publisher.adopting import Adopter, most_adopted
 from publisher.errors import JournalBusy, JournalDamaged, JournalError
 from publisher.handover import Counters
@@ -58,7 +58,7 @@ class Outboxes:
     def open(self) -> None:
         """Begin the publisher's own stream and adopt what lies in the folder."""
         try:
-            self._begin(Journal.create(self._settings.journal_folder, self._settings.source, sync=self._sync))
+            self._begin(self._create(with_room=False))
         except JournalError as error:
             self._go_volatile(error)
         self.adopt(most_adopted())
@@ -85,6 +85,11 @@ class Outboxes:
     def waiting_journals(self) -> int:
         """How many files in the folder wait to be adopted until another one is settled."""
         return self._adopter.waiting
+
+    @property
+    def held_in_memory(self) -> int:
+        """How many alerts are held in memory only, and would be lost with the process."""
+        return sum(outbox.held() for outbox in self if isinstance(outbox, VolatileOutbox))
 
     def held(self) -> int:
         """Return how many alerts are held, adopted ones included."""
@@ -253,7 +258,7 @@ class Outboxes:
             return
         self._told_damaged.add(self.own.stream)
         try:
-            new = self._new_journal()
+            new = self._create(with_room=True)
         except JournalError as second:
             self._counters.failed(error)
             self._go_volatile(second)
@@ -276,7 +281,7 @@ class Outboxes:
             return
         self._recovery_due = now + _RECOVERY_SECONDS
         try:
-            journal = self._new_journal()
+            journal = self._create(with_room=True)
         except JournalError as error:
             self._counters.failed(error)
             return
@@ -288,8 +293,12 @@ class Outboxes:
             resolves=self._failure_id,
         )
 
-    def _new_journal(self) -> Journal:
-        return Journal.create(self._settings.journal_folder, self._settings.source, sync=self._sync, with_room=True)
+    def _create(self, *, with_room: bool) -> Journal:
+        settings = self._settings
+        began = Moment.now(self._clock)
+        return Journal.create(
+            settings.journal_folder, settings.source, sync=self._sync, with_room=with_room, began=began
+        )
 
 
 _STAYS: Final = "What it holds is offered as long as this publisher runs, as far as it can be read."

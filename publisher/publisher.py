@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from bus.alerts import Action, AgentAction, Alert, Severity
-from bus.clock import Clock, SystemClock
+from bus.clock import Clock, SteadyClock, SystemClock
 from publisher.errors import PublisherClosed
 from publisher.handover import Handover, Receipt
 from publisher.sender import JOIN_GRACE_SECONDS, Sender
@@ -80,7 +80,7 @@ class Publisher(Shortcuts):
             clock: For tests.
         """
         self.settings = settings or PublisherSettings()
-        self._clock = clock or SystemClock()
+        self._clock = SteadyClock(clock or SystemClock())
         self._handover = Handover(self.settings.queue_limit)
         self._sender = Sender(self.settings, self._handover, self._clock)
         self._ready = False
@@ -166,20 +166,20 @@ class Publisher(Shortcuts):
         self._sender.progress(limit_seconds)
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything published before is in the journal.
+        """Wait until everything published before is in the journal, or stored by a daemon.
 
         Args:
             timeout: Seconds to wait at most.
 
         Returns:
-            Whether it is.
+            Whether it is. False at once, too, where the disk fails and something is held in memory only.
 
         Raises:
             PublisherClosed: This publisher was closed.
         """
         if self._closed:
             raise PublisherClosed
-        return self._handover.put_flush().done.wait(timeout)
+        return self._handover.put_flush().done.wait(timeout) and not self._sender.held_in_memory
 
     def stats(self) -> PublisherStats:
         """Return what happened so far; cheap, and callable from any thread, also after `close`."""

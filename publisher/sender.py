@@ -18,7 +18,7 @@ from typing import Final
 import zmq
 
 from bus.alerts import NAME_LIMIT
-from bus.clock import MICROSECONDS, Clock
+from bus.clock import MICROSECONDS, Clock, Moment
 from bus.conversion import text_of
 from bus.errors import AlertBusError, WireError
 from bus.sockets import open_publisher_control, open_publisher_data
@@ -160,6 +160,11 @@ class Sender:
         return self._outboxes.volatile
 
     @property
+    def held_in_memory(self) -> int:
+        """How many alerts are held in memory only, after a disk failed, also while a new journal works again."""
+        return self._outboxes.held_in_memory
+
+    @property
     def journal_alerts(self) -> int:
         """How many alerts are held until they are acknowledged, adopted ones included."""
         return self._outboxes.held()
@@ -299,7 +304,9 @@ class Sender:
     def _heartbeat(self, outbox: Outbox, daemon: Daemon, held: int) -> Heartbeat:
         progress = self._progress if outbox.own else None
         store_id = daemon.store_id if daemon.welcomed else None  # another store may listen there since it was away
-        clock_us = max(self._clock.now_us(), 0)
+        now = Moment.now(self._clock)
+        # The clock in which the stream's stamps are written, as it would be now if nobody had set it since.
+        clock_us = max((outbox.began and outbox.began.unset_us(now)) or now.wall_us, 0)
         progressed_us = None
         if progress is not None:
             progressed_us = max(clock_us - int((self._clock.monotonic() - progress.at) * MICROSECONDS), 0)

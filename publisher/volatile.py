@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final
 
+from bus.clock import Moment
 from publisher.acknowledged import Acknowledged
 from publisher.outbox import Entry
 
@@ -24,6 +25,7 @@ class VolatileOutbox:
         self.source = source
         self.own = True
         self.last = 0
+        self.began: Moment | None = None
         self.goodbye: str | None = None
         self.goodbye_heard_by: set[str] = set()
         self.acknowledged = Acknowledged()

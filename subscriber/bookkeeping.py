@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from bus.clock import MICROSECONDS, Clock
@@ -45,6 +46,7 @@ class Bookkeeper:
         *,
         retention_seconds: float,
         audit_interval_seconds: float,
+        trusts_clock: Callable[[], bool] = lambda: True,
         first_audit_seconds: float | None = None,
     ) -> None:
         """Store what is needed; `start` begins.
@@ -55,6 +57,7 @@ class Bookkeeper:
             clock: The daemon's clock.
             retention_seconds: How long alerts are kept.
             audit_interval_seconds: Between the end of one audit and the next one.
+            trusts_clock: Whether the clock may be believed that something is old.
             first_audit_seconds: From the start to the first one; FIRST_AUDIT_SECONDS when left out.
         """
         self._store = store
@@ -62,8 +65,8 @@ class Bookkeeper:
         self._clock = clock
         self._retention_us = round(retention_seconds * MICROSECONDS)
         self._audit_interval_seconds = audit_interval_seconds
+        self._trusts_clock = trusts_clock
         now = clock.monotonic()
-        self._began_us, self._began = clock.now_us(), now
         self._prune_at = now
         self._audit_at = now + (FIRST_AUDIT_SECONDS if first_audit_seconds is None else first_audit_seconds)
         self._stopping = threading.Event()
@@ -104,7 +107,11 @@ class Bookkeeper:
             self._audit_at = self._clock.monotonic() + self._audit_interval_seconds
 
     def _prune(self) -> None:
-        before_us = self._trusted_now_us() - self._retention_us
+        if not self._trusts_clock():
+            logger.warning("nothing is removed for its age: the wall clock was set within the last day")
+            self._prune_at = self._clock.monotonic() + _NOTHING_TO_PRUNE_SECONDS
+            return
+        before_us = self._clock.now_us() - self._retention_us
         removed, looked = 0, False
         after: int | None = 0
         while after is not None and not self._stopping.is_set():
@@ -119,11 +126,6 @@ class Bookkeeper:
             logger.info("removed old alerts", extra={"count": removed})
         elif looked:
             self._prune_at = self._clock.monotonic() + _NOTHING_TO_PRUNE_SECONDS
-
-    def _trusted_now_us(self) -> int:
-        """Return the time of day, unless somebody set the clock forward since the start: that makes nothing old."""
-        elapsed_us = round((self._clock.monotonic() - self._began) * MICROSECONDS)
-        return min(self._clock.now_us(), self._began_us + elapsed_us)
 
     def _rest(self, seconds: float) -> bool:
         """Leave time to others; whether to stop."""

@@ -229,6 +229,7 @@ class Service:
             self._clock,
             retention_seconds=self._settings.store.retention_seconds,
             audit_interval_seconds=self._settings.store.audit_interval_seconds,
+            trusts_clock=self._timekeeper.trusts,
         )
         bookkeeper.start()
         stack.callback(bookkeeper.stop, STOP_SECONDS)

@@ -12,7 +12,7 @@ from typing import Final
 
 import zmq
 
-from bus.clock import Clock
+from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
 from bus.wire import Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
 from subscriber.intake.notices import Notices
@@ -153,9 +153,10 @@ class Correspondence:
             self._store.begin(known.stream, heartbeat.source, heartbeat.first_unacknowledged)
             self._read_position(known)
         self._vigil.heard(heartbeat)
+        monotonic_us = round(known.heard_at * MICROSECONDS)
+        known.clock.told(heartbeat.clock_us, heartbeat.last if heartbeat.own else None, monotonic_us)
         if not heartbeat.own:
             return  # an adopter beats for it, which is no sign of life
-        known.clock.told(heartbeat.clock_us, heartbeat.last, self._clock.now_us())
         if known.goodbye is None:  # else it is closing, and beats until that is acknowledged
             self._beating[heartbeat.source] = known.heard_at
             self._metrics.publisher(
@@ -250,7 +251,8 @@ class Correspondence:
     def _read_position(self, known: OfferedStream, last: int | None = None) -> None:
         stored = self._store.position(known.stream, last)
         if stored.announced is not None and stored.last_heard_us is not None:
-            known.clock.gave_out(stored.announced, stored.last_heard_us)
+            age_us = self._clock.now_us() - stored.last_heard_us
+            known.clock.gave_out(stored.announced, round(self._clock.monotonic() * MICROSECONDS) - max(age_us, 0))
         if stored.known:
             known.position.begin(stored.up_to + 1)
             if stored.up_to:

@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from bus.clock import Clock
+from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError, UndecodableFrames, UnsupportedVersion
 from bus.sockets import open_daemon_control, open_daemon_data
 from bus.topics import topic_of, two_levels
@@ -195,7 +195,13 @@ class Ingest:
             topic=topic,
             stream=header.stream,
             sequence=header.sequence,
-            published_us=known.clock.published_us(header.sequence, header.published_us, self._clock.now_us()),
+            published_us=known.clock.published_us(
+                header.sequence,
+                header.published_us,
+                self._clock.now_us(),
+                round(self._clock.monotonic() * MICROSECONDS),
+                live=not asked_for,
+            ),
             planned=planned,
             not_routed=not planned,
         )

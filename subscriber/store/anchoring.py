@@ -8,49 +8,65 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, bindparam, update
+from sqlalchemy import BigInteger, Connection, bindparam, update
 
+from bus.clock import Moment
 from subscriber.store import schema
-from subscriber.store.settings import Settings
+from subscriber.store.settings import Settings, write_setting
 
 _queue: Final = schema.notification_queue
-#: When a daemon of this database last looked at its clock.
-_CLOCK: Final = "clock_us"
-#: A clock that stands by so much before the time at which it was last looked at was set back.
-_TOLERANCE_US: Final = 2_000_000
+_NOTED: Final = "clock"
+_SET_AT: Final = "clock_set_us"
 
 
 class Anchoring(Settings):
     """Times that follow the wall clock."""
 
-    def note_clock(self) -> None:
-        """Remember the time, for `clock_went_back` after a restart.
+    def note_clock(self, note: Moment) -> None:
+        """Remember what the clocks say, for `noted_clock` after a restart.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        self.remember(_CLOCK, str(self._now_us()), forgettable=True)
+        with self.database.writing(forgettable=True) as connection:
+            self._note(connection, note)
 
-    def clock_went_back(self) -> int:
-        """Return by how many microseconds at least the clock was set back since a daemon looked at it, or 0.
+    def noted_clock(self) -> Moment | None:
+        """Return what the clocks said last; None where nobody noted it, and on PostgreSQL.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        noted = self.setting(_CLOCK)
-        back_us = int(noted) - self._now_us() if noted is not None and not self.database.is_postgresql else 0
-        return back_us if back_us > _TOLERANCE_US else 0
+        noted = None if self.database.is_postgresql else self.setting(_NOTED)
+        return None if noted is None else Moment.of(noted)
 
-    def move_waiting(self, step_us: int) -> None:
+    def clock_set_us(self) -> int | None:
+        """Return when the wall clock was last seen to have been set, by the clock as it was then; None for never.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        moment = self.setting(_SET_AT)
+        return None if moment is None else int(moment)
+
+    def move_waiting(self, step_us: int, note: Moment) -> None:
         """Move the times of everything that waits by what the wall clock was set forward; negative for back.
+
+        Args:
+            step_us: By how much.
+            note: What the clocks say now; it is remembered in the same transaction, so that nothing is moved twice.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing was moved.
         """
-        if self.database.is_postgresql:
-            return
         with self.database.writing() as connection:
-            connection.execute(_move, {"moved_us": step_us})
+            if not self.database.is_postgresql:
+                connection.execute(_move, {"moved_us": step_us})
+            self._note(connection, note)
+            write_setting(self.database, connection, _SET_AT, str(note.wall_us), note.wall_us)
+
+    def _note(self, connection: Connection, note: Moment) -> None:
+        write_setting(self.database, connection, _NOTED, note.text(), note.wall_us)
 
 
 _step: Final = bindparam("moved_us", type_=BigInteger)

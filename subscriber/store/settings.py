@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, select
 
 from subscriber.store import schema
+from subscriber.store.database import Database
 from subscriber.store.part import StorePart, storable
 
 _setting: Final = schema.setting
@@ -27,16 +28,14 @@ class Settings(StorePart):
         with self.database.reading() as connection:
             return _read(connection, name)
 
-    def remember(self, name: str, value: str, *, forgettable: bool = False) -> None:
-        """Set a value, whatever it was; a forgettable one may be undone by a power loss.
+    def remember(self, name: str, value: str) -> None:
+        """Set a value, whatever it was.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing changed.
         """
-        values = {"value": storable(value), "changed_us": self._now_us()}
-        statement = self.database.insert(_setting).values(name=storable(name), **values)
-        with self.database.writing(forgettable=forgettable) as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+        with self.database.writing() as connection:
+            write_setting(self.database, connection, name, value, self._now_us())
 
     def sent_for_real(self) -> bool:
         """Return whether this database ever sent a message to a person, and not only in a dry run.
@@ -64,6 +63,13 @@ class Settings(StorePart):
         with self.database.writing() as connection:
             connection.execute(self.database.insert(_setting).values(row).on_conflict_do_nothing())
         return self.setting(_STORE_ID) or made
+
+
+def write_setting(database: Database, connection: Connection, name: str, value: str, now_us: int) -> None:
+    """Set a value inside a writing transaction."""
+    values = {"value": storable(value), "changed_us": now_us}
+    statement = database.insert(_setting).values(name=storable(name), **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
 def _read(connection: Connection, name: str) -> str | None:

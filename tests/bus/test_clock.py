@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.clock import MICROSECONDS, Clock, SteadyClock, SystemClock, from_us, to_us
+from bus.clock import MICROSECONDS, Clock, Moment, SteadyClock, SystemClock, boot_id, from_us, to_us
 from tests.support.clock import START_US, FakeClock
 
 
@@ -71,3 +72,29 @@ def test_steady_clock_goes_on_when_the_wall_clock_is_set() -> None:
     assert clock.step_us() == 0
     wall.advance(1.0)
     assert clock.now_us() == START_US - 3594 * MICROSECONDS
+
+
+def test_moment_says_what_the_clock_would_show_if_nobody_had_set_it() -> None:
+    wall = FakeClock()
+    before = Moment.now(wall, "this start")
+    wall.advance(60.0)
+    wall.step(-3600.0)
+    assert before.unset_us(Moment.now(wall, "this start")) == START_US + 60 * MICROSECONDS
+    assert before.unset_us(Moment.now(wall, "another start")) is None
+    assert Moment.now(wall, "").unset_us(Moment.now(wall, "")) is None
+
+
+def test_moment_is_kept_as_text() -> None:
+    moment = Moment.now(SystemClock())
+    assert Moment.of(moment.text()) == moment
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "[1, 2, 3]", '["1", 2, "x"]'])
+def test_moment_of_another_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Moment.of(text)
+
+
+def test_boot_id_of_a_machine_is_the_same_as_long_as_it_runs(tmp_path: Path) -> None:
+    assert boot_id() == boot_id()
+    assert boot_id(tmp_path / "nothing") == ""

@@ -144,3 +144,16 @@ def test_flood_of_live_alerts_asks_for_no_replay(trader: Trader, intake: Intake)
         trader.wait_for_all()
         assert publisher.stats().replayed == replayed
     assert intake.metric("alerts_duplicate_total") == 0
+
+
+def test_flush_of_what_is_in_memory_only_is_no_promise(tmp_path: Path, store: Store) -> None:
+    """The journal's folder can't be made; once a daemon has stored everything, nothing depends on the process."""
+    (tmp_path / "file").touch()
+    trader = Trader(tmp_path / "file" / "journal", free_endpoints(), store)
+    with trader.publisher() as publisher:
+        trader.publish(publisher, 3)
+        assert not publisher.flush(10.0)
+        with running_intake(store, _CLOCK, trader.endpoints):
+            wait_until(lambda: publisher.flush(10.0))
+    with store.database.reading() as connection:
+        assert set(connection.scalars(select(schema.alert.c.event_type))) >= {"TEST_1", "TEST_2", "TEST_3"}

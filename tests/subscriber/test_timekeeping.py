@@ -29,6 +29,10 @@ def store(store_url: str, steady: SteadyClock) -> Iterator[Store]:
         yield opened
 
 
+def keeper_of(store: Store, steady: SteadyClock, boot: str = "this start") -> Timekeeper:
+    return Timekeeper(store, steady, boot)
+
+
 def times(store: Store) -> tuple[int, int]:
     """Return when the one delivery is due and was published, in seconds after the start."""
     queue = schema.notification_queue.c
@@ -43,7 +47,7 @@ def test_look_after_the_clock_was_set_moves_what_waits(
     store: Store, steady: SteadyClock, clock: FakeClock, step: int
 ) -> None:
     """Its age and the wait before its next try stay what they were."""
-    keeper = Timekeeper(store, steady)
+    keeper = keeper_of(store, steady)
     keeper.begin()
     store.accept([incoming(risk_event(), 1, "telegram")])
     (delivery,) = store.claim("telegram", "worker", 60.0, 1)
@@ -63,7 +67,7 @@ def test_look_after_the_clock_was_set_moves_what_waits(
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_look_while_somebody_sends_leaves_him_his_lease(store: Store, steady: SteadyClock, clock: FakeClock) -> None:
-    keeper = Timekeeper(store, steady)
+    keeper = keeper_of(store, steady)
     store.accept([incoming(risk_event(), 1, "telegram")])
     (delivery,) = store.claim("telegram", "worker", 60.0, 1)
     clock.step(7200)
@@ -74,7 +78,7 @@ def test_look_while_somebody_sends_leaves_him_his_lease(store: Store, steady: St
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_look_at_a_clock_that_is_slewed_moves_nothing(store: Store, steady: SteadyClock, clock: FakeClock) -> None:
-    keeper = Timekeeper(store, steady)
+    keeper = keeper_of(store, steady)
     store.accept([incoming(risk_event(), 1, "telegram")])
     for _ in range(100):
         clock.advance(1.0)
@@ -85,28 +89,72 @@ def test_look_at_a_clock_that_is_slewed_moves_nothing(store: Store, steady: Stea
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-def test_begin_after_the_clock_was_set_back_moves_what_waits(
+@pytest.mark.parametrize("step", [-3600, 3600, 365 * 86_400])
+def test_begin_after_the_clock_was_set_moves_what_waits(
+    store: Store, steady: SteadyClock, clock: FakeClock, step: int
+) -> None:
+    """The daemon was down when somebody did it: the monotonic clock knows for how long."""
+    keeper_of(store, steady).begin()
+    store.accept([incoming(risk_event(), 1, "telegram")])
+    clock.advance(60.0)
+    clock.step(step)
+    steady.anchor()
+    for _ in range(2):
+        keeper_of(store, steady).begin()
+        assert times(store) == (step, step)
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("step", "moved"), [(-3600, -3600), (3600, 0)])
+def test_begin_after_the_machine_was_started_anew_notices_only_a_clock_that_went_back(
+    store: Store, steady: SteadyClock, clock: FakeClock, step: int, moved: int
+) -> None:
+    """A clock that was set forward can't be told from a long outage."""
+    keeper_of(store, steady).begin()
+    store.accept([incoming(risk_event(), 1, "telegram")])
+    clock.step(step)
+    steady.anchor()
+    keeper_of(store, steady, "another start").begin()
+    assert times(store) == (moved, moved)
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_begin_where_starts_can_not_be_told_apart_takes_a_step_forward_for_an_outage(
     store: Store, steady: SteadyClock, clock: FakeClock
 ) -> None:
-    """The daemon was down when somebody did it: what was due in a minute must not wait for an hour."""
-    keeper = Timekeeper(store, steady)
-    keeper.begin()
+    """As on Windows."""
+    keeper_of(store, steady, "").begin()
     store.accept([incoming(risk_event(), 1, "telegram")])
-    clock.step(-3600)
+    clock.step(3600)
     steady.anchor()
-    Timekeeper(store, steady).begin()
-    assert times(store) == (-3600, -3600)
-    Timekeeper(store, steady).begin()
-    assert times(store) == (-3600, -3600)
+    keeper_of(store, steady, "").begin()
+    assert times(store) == (0, 0)
+
+
+def test_trusts_the_clock_a_day_after_it_was_set(store: Store, steady: SteadyClock, clock: FakeClock) -> None:
+    """What can't be undone waits: somebody may set it right again."""
+    keeper = keeper_of(store, steady)
+    keeper.begin()
+    keeper.look()
+    assert keeper.trusts()
+    clock.step(400 * 86_400)
+    keeper.look()
+    assert not keeper.trusts()
+    clock.advance(86_300)
+    keeper.look()
+    assert not keeper_of(store, steady).trusts()
+    clock.advance(200)
+    keeper.look()
+    assert keeper.trusts()
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_begin_after_an_outage_moves_nothing(store: Store, steady: SteadyClock, clock: FakeClock) -> None:
     """What is old after it is old."""
-    Timekeeper(store, steady).begin()
+    keeper_of(store, steady).begin()
     store.accept([incoming(risk_event(), 1, "telegram")])
     clock.advance(86_400)
-    Timekeeper(store, steady).begin()
+    keeper_of(store, steady).begin()
     assert times(store) == (0, 0)
 
 
@@ -114,11 +162,11 @@ def test_look_on_postgresql_moves_nothing(postgresql: PostgresqlServer, clock: F
     """Other daemons' clocks were not set."""
     steady = SteadyClock(clock)
     with Store(postgresql.new_database(), steady) as store:
-        keeper = Timekeeper(store, steady)
+        keeper = keeper_of(store, steady)
         keeper.begin()
         store.accept([incoming(risk_event(), 1, "telegram")])
         clock.step(-3600)
         keeper.look()
-        Timekeeper(store, steady).begin()
+        keeper_of(store, steady).begin()
         assert times(store) == (0, 0)
         assert steady.now_us() == START_US - _HOUR_US
