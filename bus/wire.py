@@ -36,7 +36,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgpack
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from bus.alerts import (
     NAME_LIMIT,
@@ -151,22 +151,31 @@ class Ack(_Control):
     goodbye: bool = False
 
 
-class Replay(_Control):
+class _Numbers(_Control):
+    """A range of numbers of a stream, both ends included."""
+
+    stream: Stream
+    first: First64
+    last: First64
+
+    @field_validator("last", mode="after")
+    @classmethod
+    def _check_order(cls, last: int, info: ValidationInfo) -> int:
+        if last < info.data.get("first", last):
+            raise ValueError("the last number is below the first")
+        return last
+
+
+class Replay(_Numbers):
     """Daemon to publisher: send these numbers again, to me only, on the control channel."""
 
     type: Literal["replay"] = "replay"
-    stream: Stream
-    first: First64
-    last: First64
 
 
-class Unavailable(_Control):
+class Unavailable(_Numbers):
     """Publisher to daemon, in answer to a replay: these numbers of what you asked for can't be had here."""
 
     type: Literal["unavailable"] = "unavailable"
-    stream: Stream
-    first: First64
-    last: First64
     reason: Text
 
 

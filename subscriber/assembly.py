@@ -77,6 +77,7 @@ class Assembly:
             clock=clock,
             timeout_seconds=settings.bus.publisher_timeout_seconds,
             market_hours=settings.market_hours,
+            zone=settings.general.zone,
         )
         self.correspondence = Correspondence(
             store=store,

@@ -29,6 +29,14 @@ _STATE_STYLES: Final = {
 _WHEN_AND_ID: Final = "time (UTC) and id"
 
 
+def _publisher_state(publisher: Fields) -> str:
+    if not publisher["up"]:
+        return publisher["goodbye"] or "SILENT"
+    if publisher.get("hung"):
+        return "HUNG"
+    return "up, IN MEMORY ONLY" if publisher["volatile"] else "up"
+
+
 class Printer:
     """Prints to standard output, and faults to standard error."""
 
@@ -92,7 +100,7 @@ class Printer:
         publishers = [
             (
                 str(publisher["source"]),
-                "up" if publisher["up"] else publisher["goodbye"] or "SILENT",
+                _publisher_state(publisher),
                 f"{publisher['last_heard_seconds_ago']} s ago",
                 str(publisher["journal_alerts"]),
                 str(publisher["refused"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import re
 import sys
@@ -153,7 +152,6 @@ def test_alerting_module_for_yooprl_tells_events_and_broken_orders(
         assert publisher.stats().journaled == 2
         assert len(db.calls) == 1
     finally:
-        atexit.unregister(publisher.close)
         publisher.close(0.0)
         for name in ("LiveTrader", "LiveAgentScheduler", "database.db_manager"):
             logging.getLogger(name).handlers.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Final
 from uuid import UUID
 
@@ -32,7 +33,9 @@ def overdue_us(beat: Heartbeat) -> int:
     return max(beat.clock_us - beat.progressed_us - beat.progress_limit_us, 0)
 
 
-def silent(state: StreamState, timeout_seconds: float, left: Heartbeat | None, store_id: str) -> SystemEvent:
+def silent(
+    state: StreamState, timeout_seconds: float, left: Heartbeat | None, store_id: str, zone: tzinfo
+) -> SystemEvent:
     """Tell of a publisher that ended, or hangs as a whole, without a goodbye.
 
     Args:
@@ -40,6 +43,7 @@ def silent(state: StreamState, timeout_seconds: float, left: Heartbeat | None, s
         timeout_seconds: For how long it was not heard.
         left: What the adopter of its journal said, where there is one.
         store_id: Whose people are told.
+        zone: The time zone of the time that they read.
     """
     number = max(state.announced or 0, state.last_seen, left.last if left else 0)
     if state.last_heard_us is None:
@@ -48,10 +52,11 @@ def silent(state: StreamState, timeout_seconds: float, left: Heartbeat | None, s
             f"Its last alert has the number {number}. See whether it should trade."
         )
     else:
-        heard = from_us(state.last_heard_us).isoformat(timespec="seconds")
+        heard = from_us(state.last_heard_us).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
         text = (
             f"{_name(state)} is silent: no heartbeat for {timeout_seconds:g} s (the last one at about {heard}), and no "
-            f"goodbye. Its last alert has the number {number}. See whether it still trades."
+            f"goodbye. Its process died, or stands still. Its last alert has the number {number}. See whether it still "
+            "trades."
         )
     return _told("PUBLISHER_SILENT", text, store_id, state.stream.hex(), str(state.last_heard_us))
 
@@ -60,7 +65,7 @@ def failed(goodbye: Goodbye, store_id: str) -> SystemEvent:
     """Tell of a publisher that said goodbye because of an exception or a signal."""
     text = (
         f"{goodbye.source or 'A publisher'} ended by {goodbye.reason}. Its last alert has the number {goodbye.last}. "
-        "It does not trade until it is started again."
+        "See its log, and whether it was started again."
     )
     return _told("PUBLISHER_FAILED", text, store_id, goodbye.stream.hex())
 
@@ -71,7 +76,7 @@ def hung(state: StreamState, beat: Heartbeat, store_id: str) -> SystemEvent:
     stood_still = (overdue_us(beat) + limit_us) / MICROSECONDS
     text = (
         f"{_name(state)} hangs: its process lives, but its trading loop has not called progress() for "
-        f"{stood_still:.0f} s; its limit is {limit_us / MICROSECONDS:g} s."
+        f"{stood_still:.0f} s; its limit is {limit_us / MICROSECONDS:g} s. See whether it still trades."
     )
     return _told("PUBLISHER_HUNG", text, store_id, state.stream.hex(), str(beat.clock_us))
 
@@ -89,6 +94,21 @@ def runs_again(state: StreamState) -> str:
 def had_said_goodbye(state: StreamState) -> str:
     """Say that a silent publisher had ended on purpose, as its late goodbye proves."""
     return f"{_name(state)} had ended as it was meant to: its goodbye ({state.goodbye}) has come."
+
+
+def failed_after_all(goodbye: Goodbye) -> str:
+    """Say that a silent publisher had said goodbye because of a failure, of which another alert tells."""
+    return f"{goodbye.source or 'The publisher'} had ended by {goodbye.reason}: its goodbye has come."
+
+
+def lasted(state: StreamState, now_us: int) -> str:
+    """Say how long ago people were told of the silence."""
+    if state.silent_us is None:
+        return ""
+    minutes, seconds = divmod(max(now_us - state.silent_us, 0) // MICROSECONDS, 60)
+    hours, minutes = divmod(minutes, 60)
+    ago = f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f" Its silence was told {ago} ago."
 
 
 def moves_again(state: StreamState) -> str:

@@ -14,7 +14,8 @@ import zmq
 
 from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
-from bus.wire import Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
+from bus.wire import NOT_OFFERED, Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
+from subscriber.intake.accounts import overdue_us
 from subscriber.intake.notices import Notices
 from subscriber.intake.sequences import Position, Range, common
 from subscriber.intake.streams import OfferedStream
@@ -34,8 +35,6 @@ _SWEEP_SECONDS: Final = 60.0
 _REMEMBERED_SECONDS: Final = 3_600.0
 #: A publisher that died without a word is shown for a day.
 _DEAD_SHOWN_SECONDS: Final = 86_400.0
-#: What a publisher answers that does not offer a stream at all: another one may.
-_NOT_OFFERED: Final = "not offered"
 
 PublisherView = dict[str, str | int | float | bool | None]
 
@@ -97,9 +96,10 @@ class Correspondence:
                 "goodbye": known.goodbye,
                 "last_sequence": beat.last,
                 "acknowledged": known.position.contiguous,
-                "journal_alerts": beat.journal_alerts,
+                "journal_alerts": 0 if known.settled_goodbye else beat.journal_alerts,
                 "refused": beat.refused,
                 "volatile": beat.volatile,
+                "hung": overdue_us(beat) > 0,
             }
             for known in list(self._streams.values())
             if (beat := known.offers.own) is not None
@@ -120,6 +120,8 @@ class Correspondence:
             self._hear_goodbye(known, message)
         self._send(known, identity, Welcome(store_id=self._store.store_id, version=alertbus_version()))
         self._acknowledge(known, identity)
+        if known.settled_goodbye and (beat := known.offers.own) is not None and not self._lives_any(beat.source):
+            self._metrics.publisher(beat.source, up=False, journal_alerts=0)
         known.announced = max(known.announced, message.last)
         self._spoken_of[known.stream] = known
 
@@ -137,7 +139,7 @@ class Correspondence:
         known = self._streams.get(message.stream)
         if known is None or not known.target:
             return  # it was not asked, or we have forgotten that since, and ask again
-        if message.reason == _NOT_OFFERED:
+        if message.reason == NOT_OFFERED:
             known.offers.gone(identity)
         elif not known.offers.unavailable(identity, message.first, min(message.last, known.target)):
             self._notices.invalid("control", "A publisher answered for a stream that it does not offer.")
@@ -163,11 +165,11 @@ class Correspondence:
                 heartbeat.source, up=True, journal_alerts=heartbeat.journal_alerts, refused=heartbeat.refused
             )
         if known.heard_at >= known.noted_at + self._note_seconds:
-            known.noted_at = known.heard_at
             sign = SignOfLife(heartbeat.source, heartbeat.last, heartbeat.volatile)
             try:
                 self._store.heard(known.stream, sign, self._clock.now_us())
-            except AlertBusError as error:  # a later heartbeat notes it
+                known.noted_at = known.heard_at
+            except AlertBusError as error:  # the next heartbeat notes it
                 self._metrics.store_error()
                 self._notices.warn("store", str(error))
 
@@ -182,9 +184,12 @@ class Correspondence:
             return
         known.goodbye = goodbye.reason
         logger.info("publisher said goodbye", extra={"source": goodbye.source, "reason": goodbye.reason})
-        if not any(self._lives(other, goodbye.source) for other in self._streams.values()):
+        if not self._lives_any(goodbye.source):
             self._beating.pop(goodbye.source, None)
             self._metrics.publisher(goodbye.source, up=False)
+
+    def _lives_any(self, source: str) -> bool:
+        return any(self._lives(other, source) for other in self._streams.values())
 
     def _lives(self, known: OfferedStream, source: str) -> bool:
         """Whether this is a stream that a running publisher of that name has begun."""
@@ -250,6 +255,8 @@ class Correspondence:
 
     def _read_position(self, known: OfferedStream, last: int | None = None) -> None:
         stored = self._store.position(known.stream, last)
+        if stored.behind:  # what is acknowledged is in the stream's row first
+            self._store.advance(known.stream)
         if stored.announced is not None and stored.last_heard_us is not None:
             age_us = self._clock.now_us() - stored.last_heard_us
             known.clock.gave_out(stored.announced, round(self._clock.monotonic() * MICROSECONDS) - max(age_us, 0))

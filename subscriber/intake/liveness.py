@@ -53,6 +53,10 @@ class Liveness:
         self._known_since.setdefault(stream, now)
         self._told[stream] = last_heard_us
 
+    def beat_at(self, stream: bytes) -> float | None:
+        """Return when a stream was last heard by this daemon, or None."""
+        return self._beat_at.get(stream)
+
     def beats(self, stream: bytes, now: float) -> bool:
         """Whether a stream was heard within the timeout."""
         return now - self._beat_at.get(stream, float("-inf")) <= self._timeout

@@ -65,7 +65,8 @@ class Offers:
         offer = self._offers.get(identity)
         if offer is None:
             return False
-        offer.unavailable.settle(first, last)
+        if first <= last:
+            offer.unavailable.settle(first, last)
         return True
 
     def identities(self) -> tuple[bytes, ...]:

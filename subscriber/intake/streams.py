@@ -47,6 +47,12 @@ class OfferedStream:
     _contiguous_then: int | None = None
     _progress_then: tuple[int, int] | None = None
 
+    @property
+    def settled_goodbye(self) -> bool:
+        """Whether its publisher has ended on purpose, and everything of it is settled."""
+        beat = self.offers.own
+        return self.goodbye is not None and beat is not None and (self.position.contiguous or 0) >= beat.last
+
     def observe(self, sequence: int, *, asked_for: bool) -> Observation:
         """Settle a number that came, on the data connection or because it was asked for."""
         if not asked_for and sequence > self.came:

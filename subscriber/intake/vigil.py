@@ -7,6 +7,7 @@ the ingest thread alone, which has heard all there was to hear when it looks.
 from __future__ import annotations
 
 import logging
+from datetime import UTC, tzinfo
 from typing import Final
 
 from bus.alerts import SystemEvent
@@ -43,6 +44,7 @@ class Vigil:
         clock: Clock,
         timeout_seconds: float,
         market_hours: MarketHours | None = None,
+        zone: tzinfo = UTC,
     ) -> None:
         """Store what is needed.
 
@@ -53,6 +55,7 @@ class Vigil:
             clock: The daemon's.
             timeout_seconds: How long a publisher may be silent.
             market_hours: When silence and hung loops are told; None is always.
+            zone: The time zone of times in messages.
         """
         self._store = store
         self._announcer = announcer
@@ -60,9 +63,14 @@ class Vigil:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._hours = market_hours
+        self._zone = zone
         self._liveness = Liveness(timeout_seconds)
         self._once = OncePerMinute(clock)
         self._look_at = float("-inf")
+        #: Streams told of whose publisher was started anew, as the store knows.
+        self._succeeded: frozenset[bytes] = frozenset()
+        #: By stream, monotonic seconds of the first heartbeat of its own publisher.
+        self._began: dict[bytes, float] = {}
         #: The last heartbeats of each stream's own publisher, and of whoever adopted it.
         self._own: dict[bytes, Heartbeat] = {}
         self._adopted: dict[bytes, Heartbeat] = {}
@@ -71,6 +79,7 @@ class Vigil:
         """Note a heartbeat; an adopter's is no sign of life."""
         if heartbeat.own:
             self._liveness.heard(heartbeat.stream, self._clock.monotonic())
+            self._began.setdefault(heartbeat.stream, self._clock.monotonic())
             self._own[heartbeat.stream] = heartbeat
             self._metrics.publisher_hung(heartbeat.source, hung=accounts.overdue_us(heartbeat) > 0)
         else:
@@ -84,6 +93,9 @@ class Vigil:
         """
         telling = None
         if accounts.is_failure(goodbye.reason):
+            silent = self._store.open_silence(goodbye.stream)
+            if silent is not None and silent.silence is not None and silent.goodbye is None:  # told with its reason
+                self._tell_silence_ended(silent, silent.silence, accounts.failed_after_all(goodbye), beats=False)
             telling = self._announcer.incoming(accounts.failed(goodbye, self._store.store_id))
         told = self._store.said_goodbye(goodbye.stream, goodbye.source, goodbye.reason, goodbye.last, telling)
         self._stored(telling, told)
@@ -101,6 +113,8 @@ class Vigil:
         self._look_at = now + min(_LONGEST_SECONDS, self._timeout_seconds / _LOOKS)
         try:
             watched = self._store.watched()
+            told_of = any(state.silence is not None or state.hang is not None for state in watched)
+            self._succeeded = self._store.succeeded() if told_of else frozenset()
             for state in watched:
                 self._liveness.told(state.stream, state.last_heard_us, now)
                 self._judge(state, now)
@@ -127,11 +141,11 @@ class Vigil:
 
     def _was_there(self, state: StreamState) -> bool:
         """Whether there is somebody to accuse: heard by a daemon once, or known by the journal that was left."""
-        return state.last_heard_us is not None or state.stream in self._adopted
+        return state.last_heard_us is not None or state.stream in self._adopted or state.stream in self._own
 
     def _accuse(self, state: StreamState) -> None:
         left = self._adopted.get(state.stream)
-        event = accounts.silent(state, self._timeout_seconds, left, self._store.store_id)
+        event = accounts.silent(state, self._timeout_seconds, left, self._store.store_id, self._zone)
         telling = self._announcer.incoming(event)
         self._stored(telling, self._store.tell_silence(state.stream, state.source, state.last_heard_us, telling))
 
@@ -141,11 +155,14 @@ class Vigil:
             text = accounts.heard_again(state)
         elif state.silent_us is not None and state.goodbye is not None and not accounts.is_failure(state.goodbye):
             text = accounts.had_said_goodbye(state)
-        elif self._store.has_successor(state):
+        elif self._has_successor(state):
             text = accounts.runs_again(state)
         else:
             return
-        telling = self._end(silence, "PUBLISHER_HEARD", text)
+        self._tell_silence_ended(state, silence, text, beats=beats)
+
+    def _tell_silence_ended(self, state: StreamState, silence: bytes, text: str, *, beats: bool) -> None:
+        telling = self._end(silence, "PUBLISHER_HEARD", text + accounts.lasted(state, self._clock.now_us()))
         self._stored(telling, self._store.tell_silence_ended(state.stream, silence, telling, beats_again=beats))
 
     def _judge_loop(self, state: StreamState, now: float) -> None:
@@ -163,10 +180,20 @@ class Vigil:
                 self._stored(telling, self._store.tell_hang(state.stream, telling))
 
     def _judge_ended_loop(self, state: StreamState, hang: bytes) -> None:
-        if self._store.has_successor(state):
+        if self._has_successor(state):
             self._tell_hang_ended(state, hang, accounts.runs_again(state))
         elif state.goodbye is not None:
             self._tell_hang_ended(state, hang, accounts.hung_no_more(state))
+
+    def _has_successor(self, state: StreamState) -> bool:
+        """Whether its publisher was started anew: as the store knows, or, where a clock was set, as was heard here."""
+        if state.stream in self._succeeded:
+            return True
+        last = self._liveness.beat_at(state.stream)
+        return last is not None and any(
+            beat.source == state.source and stream != state.stream and self._began[stream] > last
+            for stream, beat in self._own.items()
+        )
 
     def _tell_hang_ended(self, state: StreamState, hang: bytes, text: str) -> None:
         telling = self._end(hang, "PUBLISHER_MOVES", text)
@@ -186,6 +213,6 @@ class Vigil:
 
     def _forget_all_but(self, streams: set[bytes]) -> None:
         self._liveness.keep(streams)
-        for beats in (self._own, self._adopted):
-            for stream in beats.keys() - streams:
-                del beats[stream]
+        for known in (self._own, self._adopted, self._began):
+            for stream in known.keys() - streams:
+                del known[stream]

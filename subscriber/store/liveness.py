@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, null, select, update
+from sqlalchemy import ColumnElement, Connection, case, null, or_, select, update
 
 from subscriber.store import schema
 from subscriber.store.incoming import Incoming
@@ -36,21 +36,25 @@ class Liveness(StorePart):
             rows = connection.execute(select(_stream).where(schema.WATCHED).order_by(_stream.c.first_seen_us)).all()
         return [StreamState(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
 
-    def has_successor(self, state: StreamState) -> bool:
-        """Whether a publisher of the same name was heard in a stream that began after this one was last heard.
+    def succeeded(self) -> frozenset[bytes]:
+        """Return the streams told of as silent or hung whose publisher was heard in a later stream.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        others = (_stream.c.source == state.source) & (_stream.c.stream != state.stream)
-        later: ColumnElement[bool]
-        if state.last_heard_us is None:  # it was over before a daemon heard it: whoever runs now came later
-            later = _stream.c.goodbye.is_(None) & _stream.c.silent_us.is_(None)
-        else:
-            later = _stream.c.first_seen_us > state.last_heard_us
-        found = select(_stream.c.stream).where(others, _stream.c.last_heard_us.is_not(None), later).limit(1)
         with self.database.reading() as connection:
-            return connection.execute(found).first() is not None
+            return frozenset(connection.scalars(_succeeded))
+
+    def open_silence(self, stream: bytes) -> StreamState | None:
+        """Return a stream of whose silence people were told and not yet of its end; None for any other.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        wanted = select(_stream).where(_stream.c.stream == stream, _stream.c.silence.is_not(None))
+        with self.database.reading() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None else StreamState(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
     def said_goodbye(
         self, stream: bytes, source: str, reason: str, last: int, telling: Incoming | None = None
@@ -64,7 +68,8 @@ class Liveness(StorePart):
             StoreError: The database can't be used at the moment.
         """
         now_us = self._now_us()
-        changes = {"source": storable(source), "goodbye": storable(reason), "announced": last}
+        announced = case((_stream.c.announced > last, _stream.c.announced), else_=last)
+        changes: dict[str, object] = {"source": storable(source), "goodbye": storable(reason), "announced": announced}
         with self.database.writing() as connection:
             lock_streams(self.database, connection, {stream: source}, now_us)
             if telling is not None:
@@ -142,6 +147,25 @@ class Liveness(StorePart):
             if not _changed(connection, stream, condition, changes):
                 return None
             return store_own(connection, telling, self._now_us())
+
+
+_other: Final = _stream.alias("other")
+#: A stream that was over before any daemon heard it: whoever runs now came later.
+_later: Final = case(
+    (_stream.c.last_heard_us.is_(None), _other.c.goodbye.is_(None) & _other.c.silent_us.is_(None)),
+    else_=_other.c.first_seen_us > _stream.c.last_heard_us,
+)
+_succeeded: Final = select(_stream.c.stream).where(
+    or_(_stream.c.silence.is_not(None), _stream.c.hang.is_not(None)),
+    select(_other.c.stream)
+    .where(
+        _other.c.source == _stream.c.source,
+        _other.c.stream != _stream.c.stream,
+        _other.c.last_heard_us.is_not(None),
+        _later,
+    )
+    .exists(),
+)
 
 
 def _changed(connection: Connection, stream: bytes, condition: ColumnElement[bool], changes: dict[str, object]) -> bool:

@@ -31,6 +31,7 @@ class StreamPosition:
     known: bool = False  #: False while no daemon has said where the stream starts: begin at its first unacknowledged
     announced: int | None = None  #: the highest number that its publisher told of …
     last_heard_us: int | None = None  #: … in its newest heartbeat, and when that was
+    behind: bool = False  #: whether the stream's row says less than `up_to`: see `advance`
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,17 @@ class Streams(StorePart):
                 .where(_stream.c.stream == stream, _stream.c.up_to.is_(None))
                 .values(first=first, up_to=first - 1)
             )
+            _advance(connection, stream)
+
+    def advance(self, stream: bytes) -> None:
+        """Note how far a stream is settled, after `position` found it further than that: before it is acknowledged.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.writing() as connection:
+            lock_streams(self.database, connection, {stream: ""}, self._now_us())
+            _advance(connection, stream)
 
     def position(self, stream: bytes, last: int | None = None) -> StreamPosition:
         """Read how far a stream is settled, from what is stored and marked, whichever daemon did it.
@@ -105,9 +117,12 @@ class Streams(StorePart):
             row = connection.execute(_place_of, {"which": stream}).first()
             up_to, announced, last_heard_us = row or (None, None, None)
             ranges = _settled(connection, stream, min((up_to or 0) + 1, _HIGHEST), last)
+        noted = up_to
         if up_to is not None and ranges and ranges[0][0] == up_to + 1:
             up_to = ranges.pop(0)[1]
-        return StreamPosition(up_to or 0, tuple(ranges), up_to is not None, announced, last_heard_us)
+        return StreamPosition(
+            up_to or 0, tuple(ranges), up_to is not None, announced, last_heard_us, behind=noted != up_to
+        )
 
     def record_lost(
         self,
@@ -135,12 +150,15 @@ class Streams(StorePart):
                 hole for first, last in ranges for hole in holes(_settled(connection, stream, first, last), first, last)
             )
             insert_lost(connection, [(stream, *hole) for hole in missing], storable(reason), now_us)
+            _advance(connection, stream)
             if not missing or tell is None:
                 return Lost(missing)
             return Lost(missing, store_own(connection, tell(missing), now_us))
 
     def heard(self, stream: bytes, sign: SignOfLife, now_us: int) -> None:
         """Note a sign of life of a stream; times and numbers never move backwards, whichever daemon heard it.
+
+        The time always moves, if by a microsecond only, though a clock was set back: by that others see the life.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -153,7 +171,7 @@ class Streams(StorePart):
                 .where(_stream.c.stream == stream)
                 .values(
                     source=storable(sign.source),
-                    last_heard_us=case((heard > now_us, heard), else_=now_us),
+                    last_heard_us=case((heard >= now_us, heard + 1), else_=now_us),
                     announced=case((announced > sign.last, announced), else_=sign.last),
                     volatile=sign.volatile,
                 )
@@ -168,6 +186,16 @@ class Streams(StorePart):
         with self.database.reading() as connection:
             rows = connection.execute(select(_stream).order_by(_stream.c.first_seen_us, _stream.c.stream)).all()
         return [StreamState(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def _advance(connection: Connection, stream: bytes) -> None:
+    """Move the position in a locked stream's row to the end of what is settled without a hole."""
+    up_to = connection.scalar(select(_stream.c.up_to).where(_stream.c.stream == stream))
+    if up_to is None or up_to >= _HIGHEST:
+        return
+    ranges = _settled(connection, stream, up_to + 1, None)
+    if ranges and ranges[0][0] == up_to + 1:
+        connection.execute(update(_stream).where(_stream.c.stream == stream).values(up_to=ranges[0][1]))
 
 
 _place_of: Final = select(_stream.c.up_to, _stream.c.announced, _stream.c.last_heard_us).where(

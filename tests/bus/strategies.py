@@ -126,14 +126,24 @@ _heartbeats = st.builds(
     progress_limit_us=st.none() | _numbers_from_0,
     store_id=st.none() | _names,
 )
+
+
+def _replay(stream: bytes, one: int, other: int) -> Replay:
+    return Replay(stream=stream, first=min(one, other), last=max(one, other))
+
+
+def _unavailable(stream: bytes, one: int, other: int, reason: str) -> Unavailable:
+    return Unavailable(stream=stream, first=min(one, other), last=max(one, other), reason=reason)
+
+
 #: Control messages of every type.
 controls: st.SearchStrategy[Control] = st.one_of(
     _heartbeats,
     st.builds(Goodbye, stream=_streams, source=_names, last=_numbers_from_0, reason=_names),
     st.builds(Welcome, store_id=_names, version=_names),
     st.builds(Ack, stream=_streams, up_to=_numbers_from_0, goodbye=st.booleans()),
-    st.builds(Replay, stream=_streams, first=_numbers_from_1, last=_numbers_from_1),
-    st.builds(Unavailable, stream=_streams, first=_numbers_from_1, last=_numbers_from_1, reason=_names),
+    st.builds(_replay, _streams, _numbers_from_1, _numbers_from_1),
+    st.builds(_unavailable, _streams, _numbers_from_1, _numbers_from_1, _names),
     st.just(Replayed()),
 )
 

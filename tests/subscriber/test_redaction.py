@@ -76,10 +76,15 @@ def test_redact_without_secrets_changes_nothing() -> None:
         assert redactor.redact("all of it") == "all of it"
 
 
+#: Stands where the mask stood: no secret of the test holds it.
+_GONE = "\0"
+
+
 @given(
-    st.text(min_size=1, max_size=30).filter(lambda text: text == text.strip() and "*" not in text), st.text(max_size=20)
+    st.text(min_size=1, max_size=30).filter(lambda text: text == text.strip() and not {"*", _GONE} & set(text)),
+    st.text(max_size=20),
 )
 def test_redact_never_leaves_a_secret(secret: str, around: str) -> None:
     clean = around.replace(secret, "").replace(secret, "")
     shown = Redactor([secret]).redact(f"{clean} {secret} {clean}")
-    assert secret not in shown.replace(MASK, "\0")
+    assert secret not in shown.replace(MASK, _GONE)

@@ -219,7 +219,7 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
 def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
     shown = effective(secretive(tmp_path))
     values = dict(shown)
-    assert len(values) == len(shown) == 32
+    assert len(values) == len(shown) == 34
     assert values["TELEGRAM_BOT_TOKEN"] == "***"
     assert values["WHATSAPP_CLOUD_TOKEN"] == "not set"
     assert values["ALERTBUS_DATABASE_URL"] == "postgresql+psycopg://db:5433/alerts"

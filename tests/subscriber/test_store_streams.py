@@ -42,7 +42,7 @@ def test_position_moves_over_what_another_daemon_stored(store: Store) -> None:
     """What is stored right behind the position counts, whoever acknowledged how far."""
     accept_numbers(store, 1, 2, up_to=2)
     accept_numbers(store, 3, 4, 6)
-    assert store.position(STREAM) == StreamPosition(4, ((6, 6),), known=True)
+    assert store.position(STREAM) == StreamPosition(4, ((6, 6),), known=True, behind=True)
 
 
 def test_position_same_number_with_two_alerts_counts_once(store: Store) -> None:
@@ -140,13 +140,13 @@ def lost_ranges(store: Store) -> list[tuple[int, int]]:
 
 
 def test_heard_keeps_the_newest_time(store: Store) -> None:
-    """Whichever daemon heard it last counts, in whatever order they say so."""
+    """Whichever daemon heard it last counts, in whatever order they say so; and the time always moves."""
     store.heard(STREAM, SignOfLife("trader-1", last=4, volatile=True), START_US + 5)
     store.heard(STREAM, SignOfLife("trader-1", last=3), START_US + 3)
     store.accept([incoming(risk_event(), 4)], {STREAM: 2})
     (state,) = store.streams()
     assert (state.source, state.up_to, state.last_seen, state.announced) == ("trader-1", 2, 4, 4)
-    assert (state.first_seen_us, state.last_heard_us, state.volatile) == (START_US + 5, START_US + 5, False)
+    assert (state.first_seen_us, state.last_heard_us, state.volatile) == (START_US + 5, START_US + 6, False)
 
 
 def test_begin_says_where_a_stream_starts_once(store: Store) -> None:
@@ -158,6 +158,34 @@ def test_begin_says_where_a_stream_starts_once(store: Store) -> None:
     assert store.position(STREAM) == StreamPosition(6, ((8, 8),), known=True)
     (state,) = store.streams()
     assert (state.first, state.up_to) == (7, 6)
+
+
+def test_begin_after_the_alerts_came_notes_all_that_is_settled(store: Store) -> None:
+    """What is acknowledged then is in the row: the ledger proves nothing beyond it."""
+    accept_numbers(store, 1, 2, 3, 5)
+    store.begin(STREAM, "trader-1", 1)
+    (state,) = store.streams()
+    assert (state.first, state.up_to) == (1, 3)
+    store.record_lost(STREAM, [(4, 4), (6, 9)], "pruned")
+    (state,) = store.streams()
+    assert state.up_to == 9
+
+
+def test_position_that_is_further_than_the_row_can_be_noted(store: Store) -> None:
+    """Another daemon stored what was missing, and knew no position."""
+    store.begin(STREAM, "trader-1", 1)
+    accept_numbers(store, 1, 2)
+    assert store.position(STREAM).behind
+    store.advance(STREAM)
+    assert not store.position(STREAM).behind
+    (state,) = store.streams()
+    assert state.up_to == 2
+
+
+def test_said_goodbye_never_lowers_what_was_told_of(store: Store) -> None:
+    store.heard(STREAM, SignOfLife("trader-1", last=100), START_US)
+    store.said_goodbye(STREAM, "trader-1", "closed", 60)
+    assert [state.announced for state in store.streams()] == [100]
 
 
 def test_said_goodbye_keeps_the_reason(store: Store) -> None:

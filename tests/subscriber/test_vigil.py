@@ -145,6 +145,48 @@ def test_silent_publisher_whose_source_runs_again_is_accused_all_the_same(watche
     assert "runs again" in watched.text("PUBLISHER_HEARD")
 
 
+def test_silence_after_the_clock_was_set_back_is_told_and_so_is_its_end(watched: Watched) -> None:
+    """The time of the last heartbeat stands still by the clock, and yet every silence is told, and every return."""
+    watched.begin()
+    watched.wait(5)
+    beat = watched.beating.pop(STREAM)
+    watched.wait(20)
+    watched.clock.step(-3600)
+    watched.beating[STREAM] = beat
+    watched.wait(20)
+    assert watched.told() == ["PUBLISHER_SILENT", "PUBLISHER_HEARD"]
+    watched.end()
+    watched.wait(20)
+    assert watched.told() == ["PUBLISHER_SILENT", "PUBLISHER_HEARD", "PUBLISHER_SILENT"]
+    watched.begin(OTHER_STREAM)
+    watched.wait(5)
+    assert watched.told() == ["PUBLISHER_SILENT", "PUBLISHER_HEARD", "PUBLISHER_SILENT", "PUBLISHER_HEARD"]
+
+
+def test_failed_goodbye_that_comes_late_ends_the_silence_and_is_told(watched: Watched) -> None:
+    """Each beginning has an end of its own."""
+    watched.begin()
+    watched.wait(5)
+    watched.beating.pop(STREAM)
+    watched.wait(20)
+    watched.begin(own=False)
+    watched.end(reason="exception: ValueError")
+    watched.wait(5)
+    assert watched.told() == ["PUBLISHER_SILENT", "PUBLISHER_HEARD", "PUBLISHER_FAILED"]
+    watched.begin(OTHER_STREAM)
+    watched.wait(5)
+    assert watched.told() == ["PUBLISHER_SILENT", "PUBLISHER_HEARD", "PUBLISHER_FAILED", "PUBLISHER_HEARD"]
+
+
+def test_publisher_that_was_heard_before_the_store_could_note_it_is_accused(watched: Watched) -> None:
+    """The first note failed, and it died before the second."""
+    watched.begin()
+    watched.vigil.heard(watched.beating[STREAM])
+    watched.end()
+    watched.wait(20)
+    assert watched.told() == ["PUBLISHER_SILENT"]
+
+
 def test_silent_publisher_of_another_name_ends_no_silence(watched: Watched) -> None:
     """The test script comes and goes, and is not the trader."""
     watched.begin()

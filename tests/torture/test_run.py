@@ -29,7 +29,7 @@ def torture(folder: Path, *arguments: str) -> tuple[int, int, int, str]:
 
 
 def test_short_run_with_kills_and_faults_loses_nothing_and_repeats_nothing_unmarked(tmp_path: Path) -> None:
-    code, lost, unmarked, told = torture(tmp_path, "--seconds", "8", "--seed", "3", "--nemeses", "provider,pause,lock")
+    code, lost, unmarked, told = torture(tmp_path, "--seconds", "8", "--seed", "3", "--nemeses", "all")
     assert (lost, unmarked, code) == (0, 0, EXIT_GOOD), told
 
 

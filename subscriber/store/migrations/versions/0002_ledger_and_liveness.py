@@ -79,4 +79,18 @@ def _fill_starts() -> None:
             row.up_to + 1,
         ]
         first = min(number for number in lowest if number is not None)
-        connection.execute(sa.update(stream).where(stream.c.stream == row.stream).values(first=first))
+        up_to = _settled_to(connection, row.stream, row.up_to)
+        connection.execute(sa.update(stream).where(stream.c.stream == row.stream).values(first=first, up_to=up_to))
+
+
+def _settled_to(connection: sa.Connection, stream: bytes, up_to: int) -> int:
+    """A position was not moved by what had come before the stream's start was known."""
+    alert = sa.table("alert", sa.column("stream"), sa.column("sequence"))
+    mark = sa.table("stream_mark", sa.column("stream"), sa.column("first"), sa.column("last"))
+    stored = sa.select(alert.c.sequence, alert.c.sequence).where(alert.c.stream == stream, alert.c.sequence > up_to)
+    marked = sa.select(mark.c.first, mark.c.last).where(mark.c.stream == stream, mark.c.last > up_to)
+    for first, last in connection.execute(sa.union_all(stored, marked).order_by(sa.literal_column("1"))):
+        if first > up_to + 1:
+            break
+        up_to = max(up_to, last)
+    return up_to
