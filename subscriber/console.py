@@ -34,7 +34,7 @@ def _publisher_state(publisher: Fields) -> str:
         return publisher["goodbye"] or "SILENT"
     if publisher.get("hung"):
         return "HUNG"
-    return "up, IN MEMORY ONLY" if publisher["volatile"] else "up"
+    return "up, IN MEMORY ONLY" if publisher.get("volatile") else "up"
 
 
 class Printer:
