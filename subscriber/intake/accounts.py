@@ -103,7 +103,7 @@ def failed_after_all(goodbye: Goodbye) -> str:
 
 def lasted(state: StreamState, now_us: int) -> str:
     """Say how long ago people were told of the silence."""
-    if state.silent_us is None:
+    if state.silent_us is None or is_failure(state.goodbye or ""):
         return ""
     minutes, seconds = divmod(max(now_us - state.silent_us, 0) // MICROSECONDS, 60)
     hours, minutes = divmod(minutes, 60)
