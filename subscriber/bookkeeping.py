@@ -103,6 +103,9 @@ class Bookkeeper:
                 audit = self._store.audit(rest=self._rest)
             except AuditStopped:
                 return
+            except AlertBusError as error:  # what it found before stays, with the time of before
+                logger.warning("the ledger could not be audited, which is tried again in a minute: %s", error)
+                raise
             self._tell(audit)
             self._audit_at = self._clock.monotonic() + self._audit_interval_seconds
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, select
 from bus.alerts import Alert
 from subscriber.deliveries import Reason
 from subscriber.store import schema
-from subscriber.store.part import StorePart, alert_from
+from subscriber.store.part import BODY, StorePart, alert_from
 
 Fields = dict[str, Any]  #: plain data for JSON
 
@@ -25,6 +25,8 @@ _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
 _link: Final = schema.attempt_delivery
 
+#: An alert as it is stored, for `alert_from`.
+_stored: Final = (*(column for column in _alert.c if column.name != "body"), BODY, _alert.c.id.label("alert_id"))
 _PRIORITIES: Final = (0, 1, 2)  # all that `priority_of` returns
 _FAILURES: Final = tuple(reason for reason in Reason if reason is not Reason.ACCEPTED)
 
@@ -46,7 +48,7 @@ class Asking(StorePart):
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        wanted = select(_alert, _alert.c.id.label("alert_id")).order_by(_alert.c.number.desc()).limit(limit)
+        wanted = select(*_stored).order_by(_alert.c.number.desc()).limit(limit)
         if before is not None:
             wanted = wanted.where(_alert.c.number < before)
         if channel is not None or state is not None:
@@ -68,9 +70,7 @@ class Asking(StorePart):
             StoreError: The database can't be used at the moment.
         """
         with self.database.reading() as connection:
-            row = connection.execute(
-                select(_alert, _alert.c.id.label("alert_id")).where(_alert.c.id == alert_id.bytes)
-            ).one_or_none()
+            row = connection.execute(select(*_stored).where(_alert.c.id == alert_id.bytes)).one_or_none()
             if row is None:
                 return None
             deliveries = _deliveries_of(connection, [row.id])[row.id]

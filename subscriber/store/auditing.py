@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from subscriber.store import auditing_alerts, auditing_deliveries, auditing_streams
+from subscriber.store import auditing_alerts, auditing_deliveries, auditing_losses, auditing_streams
 from subscriber.store.auditing_alerts import Counts
 from subscriber.store.database import Database
 from subscriber.store.journals import audit_journal
@@ -76,6 +76,7 @@ class Auditing(Streams, Settings):
             last: int | None = 0
             while last is not None:
                 last = reading.snapshot(partial(step, after=last, findings=findings))
+        _losses(reading, findings)
         sources, streams, stream_count = _streams(reading, findings)
         channels = reading.snapshot(partial(auditing_alerts.channel_ledgers, counts=counts, findings=findings))
         return Audit(
@@ -133,6 +134,15 @@ class _Reading:
             if self._database.is_postgresql:  # whose default shows each statement a state of its own
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
+
+
+def _losses(reading: _Reading, findings: Findings) -> None:
+    losses = auditing_losses.Losses()
+    for step in (auditing_losses.read_losses, auditing_losses.read_tellings):
+        last: int | None = 0
+        while last is not None:
+            last = reading.snapshot(partial(step, after=last, losses=losses))
+    reading.snapshot(partial(auditing_losses.judge_losses, losses=losses, findings=findings))
 
 
 def _streams(reading: _Reading, findings: Findings) -> tuple[tuple[SourceLedger, ...], tuple[StreamLedger, ...], int]:

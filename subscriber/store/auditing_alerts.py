@@ -14,13 +14,16 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, LargeBinary, bindparam, cast, func, select
 
 from bus.alerts import Severity
-from subscriber.deliveries import DeliveryState
+from bus.errors import UndecodableFrames
+from bus.wire import decode_alert
+from subscriber.deliveries import DeliveryState, Mark, severity_of
 from subscriber.store import schema
 from subscriber.store.incoming import digest_of, planned_text
 from subscriber.store.ledger import ChannelLedger, FaultKind, Findings
+from subscriber.store.part import BODY
 
 #: Alerts of one snapshot: few, because each may take 64 KiB of memory.
 GROUP: Final = 2_000
@@ -35,7 +38,16 @@ _total: Final = schema.ledger_total
 
 _STATES: Final = frozenset(state.value for state in DeliveryState)
 _CRITICAL: Final = Severity.CRITICAL.value
-_NOBODY: Final = planned_text(())
+_NOT_ROUTED: Final = Mark.NOT_ROUTED.value
+NOBODY: Final = planned_text(())  #: the plan of an alert that no route wanted
+
+# How msgpack writes the field: its name, the length of a short text, the text. A body in which the name stands once,
+# so written, needs no decoding, which would take longer than the rest of the audit.
+_FIELD: Final = b"severity"
+_SAID: Final = {word.value: _FIELD + bytes([0xA0 | len(word.value)]) + word.value.encode() for word in Severity}
+#: Kinds that always have the field at the top; an action has none, and counts as INFO.
+_WITH_SEVERITY: Final = frozenset({"risk_event", "system_event"})
+_ACTION: Final = "agent_action"
 
 Pair = tuple[str, str]  #: a channel and a step, or a channel and a state
 
@@ -96,16 +108,18 @@ def audit_group(connection: Connection, after: int, until: int, counts: Counts, 
         there[key].append(There(*delivery))
     plans: Counter[str] = Counter()
     streams: Counter[bytes] = Counter()
-    # a million times: rows are unpacked, and nearly every alert needs no more than two comparisons
-    for _number, key, stream, severity, body, digest, planned in rows:
+    # a million times: rows are unpacked, and nearly every alert needs no more than a few comparisons
+    for _number, key, stream, kind, severity, marks, body, is_blob, digest, planned in rows:
         plans[planned] += 1
         if stream is not None:
             streams[stream] += 1
-        if digest != digest_of(body):
+        if not is_blob or digest != digest_of(body):
             findings.add(FaultKind.CHANGED_BODY, alert_named(key), "Its body is not the one that came.")
-        if planned == _NOBODY and severity != _CRITICAL and key not in there:
+        else:
+            _judge_severity(key, kind, severity, body, findings)
+        if planned == NOBODY and marks == _NOT_ROUTED and severity != _CRITICAL and key not in there:
             continue
-        _judge_plan(key, severity, planned, there.get(key, ()), findings)
+        _judge_plan(key, severity, marks, planned, there.get(key, ()), findings)
     counts.add(len(rows), plans, there.values())
     known = set(connection.scalars(_known, {"streams": list(streams)}))
     for stream in streams.keys() - known:
@@ -156,13 +170,28 @@ def plan_of(text: str) -> tuple[Pair, ...] | None:
         return None
 
 
-def _judge_plan(key: bytes, severity: str, text: str, there: Sequence[There], findings: Findings) -> None:
+def _judge_severity(key: bytes, kind: str, severity: str, body: bytes, findings: Findings) -> None:
+    named = body.count(_FIELD)
+    if named == 1 and kind in _WITH_SEVERITY and _SAID.get(severity, _FIELD * 2) in body:
+        return
+    if not named and kind == _ACTION and severity == Severity.INFO.value:
+        return
+    try:
+        said = severity_of(decode_alert(body)).value
+    except UndecodableFrames:
+        findings.add(FaultKind.CHANGED_BODY, alert_named(key), "Its body can't be read.")
+        return
+    if said != severity:
+        findings.add(FaultKind.WRONG_SEVERITY, alert_named(key), f"It is {said}, and stored as {severity}.")
+
+
+def _judge_plan(key: bytes, severity: str, marks: str, text: str, there: Sequence[There], findings: Findings) -> None:
     planned = plan_of(text)
     if planned is None:
         findings.add(FaultKind.UNREADABLE_PLAN, alert_named(key), "Its plan is no list of channels and steps.")
         planned = ()
-    elif not planned and severity == _CRITICAL:
-        findings.add(FaultKind.NOT_ROUTED, alert_named(key), "It is CRITICAL, and was planned for nobody.")
+    else:
+        _judge_routing(key, severity, marks, planned, findings)
     if tuple([(delivery.channel, delivery.step) for delivery in there]) != planned:  # nearly always in this order
         _judge_pairs(key, planned, there, findings)
     for delivery in there:
@@ -172,6 +201,16 @@ def _judge_plan(key: bytes, severity: str, text: str, there: Sequence[There], fi
                 f"{alert_named(key)}, channel {delivery.channel}",
                 f"The delivery {delivery.id} has a state that is none.",
             )
+
+
+def _judge_routing(key: bytes, severity: str, marks: str, planned: tuple[Pair, ...], findings: Findings) -> None:
+    if not planned and severity == _CRITICAL:
+        findings.add(FaultKind.NOT_ROUTED, alert_named(key), "It is CRITICAL, and was planned for nobody.")
+    marked = _NOT_ROUTED in marks.split(",")
+    if marked and planned:
+        findings.add(FaultKind.WRONG_MARK, alert_named(key), "It is marked as planned for nobody, and has a plan.")
+    elif not marked and not planned:
+        findings.add(FaultKind.WRONG_MARK, alert_named(key), "It has no plan, and is not marked as planned for nobody.")
 
 
 def _judge_pairs(key: bytes, planned: tuple[Pair, ...], deliveries: Sequence[There], findings: Findings) -> None:
@@ -196,9 +235,13 @@ _alerts: Final = (
         _alert.c.number,
         _alert.c.id,
         _alert.c.stream,
+        _alert.c.kind,
         _alert.c.severity,
-        _alert.c.body,
-        _alert.c.digest,
+        _alert.c.marks,
+        BODY,
+        # SQLite: what is no BLOB differs from itself as one; PostgreSQL keeps nothing else
+        _alert.c.body == BODY.element,
+        cast(_alert.c.digest, LargeBinary),
         _alert.c.planned,
     )
     .where(_alert.c.number > bindparam("after"), _alert.c.number <= bindparam("until"))

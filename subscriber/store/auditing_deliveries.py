@@ -1,7 +1,8 @@
 """Audits deliveries: do each one's state, its attempts and the time of its end say the same?
 
 Every transaction that changes a delivery keeps these rules, so a group that is read in one snapshot keeps them at any
-time. A state that a person set by hand (`mark_notification_sent`) has an end of its own, which no attempt shares.
+time. A state that a person set by hand (`mark_notification_sent`) has an end of its own, which no attempt shares; what
+was accepted before, and is to be sent again by hand, may end in any state.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from subscriber.deliveries import OPEN_STATES, DeliveryState, Mark, Reason
 from subscriber.store import schema
 from subscriber.store.auditing_alerts import alert_named
 from subscriber.store.auditing_streams import AnyRow
+from subscriber.store.delivering import SET_BY_HAND
 from subscriber.store.leases import INTERRUPTED
 from subscriber.store.ledger import FaultKind, Findings
 
@@ -29,6 +31,7 @@ _mark: Final = schema.stream_mark
 _OPEN: Final = frozenset(state.value for state in OPEN_STATES)
 #: States that an accepted attempt leads to; a digest's attempt folds what it told.
 _TOLD: Final = frozenset({DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value, DeliveryState.FOLDED.value})
+_UNTOLD: Final = frozenset(state.value for state in DeliveryState) - _TOLD
 
 
 def audit_deliveries(connection: Connection, after: int, findings: Findings) -> int | None:
@@ -50,8 +53,8 @@ def audit_deliveries(connection: Connection, after: int, findings: Findings) -> 
     for statement, text in _RULES:
         for row in connection.execute(statement, given):
             _two_states(row, text, findings)
-    for ended in connection.execute(_endings, given):
-        _two_states(ended, _ending(ended), findings)
+    for found in connection.execute(_contradicted, given):
+        _two_states(found, _contradiction(found), findings)
     return int(until)
 
 
@@ -97,10 +100,10 @@ def _two_states(row: AnyRow, text: str, findings: Findings) -> None:
     findings.add(FaultKind.TWO_STATES, where, f"The delivery {row.id} is {row.status}, and {text}.")
 
 
-def _ending(row: AnyRow) -> str:
-    """Say what does not fit between a delivery's state and the attempts that ended when it did."""
-    if row.took:
-        return "the attempt that ended it was accepted"
+def _contradiction(row: AnyRow) -> str:
+    """Say what does not fit between a delivery's state and its attempts."""
+    if row.status not in _TOLD:
+        return "the attempt that ended it was accepted" if row.took else "its last attempt was accepted"
     return "the attempt that ended it was not accepted" if row.refused else "no attempt of it was accepted"
 
 
@@ -130,7 +133,7 @@ _RULES: Final = (
     (select(*_shown).where(_group, ~_is_open, _queue.c.finished_at.is_(None)), "has no end"),
     (
         select(*_shown).where(_group, _is_open, _queue.c.last_reason == Reason.ACCEPTED.value),
-        "its last attempt was accepted",
+        "its record says that it was accepted",
     ),
     (
         select(*_shown).where(_group, ~_is_open, _queue.c.open_attempt.is_not(None)),
@@ -163,21 +166,26 @@ def _count(condition: Any) -> Any:
 
 
 _is_told: Final = _queue.c.status.in_(sorted(_TOLD))
+_is_untold: Final = _queue.c.status.in_(sorted(_UNTOLD))
+_by_hand: Final = func.coalesce(_queue.c.last_detail, "") == SET_BY_HAND
 _acceptances: Final = _count(_accepted)
+# Ids of one delivery's attempts rise in time. One after an acceptance was asked for by hand.
+_accepted_last: Final = func.max(case((_accepted, _attempt.c.id))) == func.max(_attempt.c.id)
 _took: Final = _count(_accepted & _at_the_end)
 _refused: Final = _count(~_accepted & _at_the_end & _answered)
-_endings: Final = (
+_contradicted: Final = (
     select(*_shown, _took.label("took"), _refused.label("refused"))
     .select_from(_queue)
     .outerjoin(_link, _link.c.delivery_id == _queue.c.id)
     .outerjoin(_attempt, _attempt.c.id == _link.c.attempt_id)
-    .where(_group, ~_is_open)
-    .group_by(*_shown, _queue.c.last_reason)
+    .where(_group)
+    .group_by(*_shown, _queue.c.last_detail, _queue.c.open_attempt)
     .having(
         or_(
             _is_told & (_refused > 0) & (_took == 0),
-            ~_is_told & (_took > 0) & (_refused == 0),
-            _is_told & (_acceptances == 0) & (_queue.c.last_reason == Reason.ACCEPTED.value),
+            ~_is_told & ~_is_open & (_took > 0) & (_refused == 0),
+            _is_untold & ~_by_hand & _accepted_last & _queue.c.open_attempt.is_(None),
+            _is_told & ~_by_hand & (_acceptances == 0),
         )
     )
 )

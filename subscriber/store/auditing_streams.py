@@ -171,12 +171,13 @@ def _judge(row: AnyRow, bounds: Bounds, tally: Tally, removed: Removed, findings
     _judge_gaps(where, row.last_seen, tally, findings)
     if removed.others:
         findings.add(FaultKind.WRONG_TOTAL, where, f"It has totals by unknown words: {', '.join(removed.others)}.")
-    if tally.removed != removed.numbers or removed.highest > bounds.up_to or (removed.numbers and not removed.highest):
+    wrong = tally.removed != removed.numbers or min(removed.stored, removed.duplicate, removed.highest) < 0
+    if wrong or removed.highest > bounds.up_to or (removed.numbers and not removed.highest):
         findings.add(
             FaultKind.WRONG_TOTAL,
             where,
-            f"Retention removed {removed.numbers} numbers up to {removed.highest} by its totals; {tally.removed} are "
-            "not there.",
+            f"Retention removed {removed.stored} stored numbers and {removed.duplicate} duplicates up to "
+            f"{removed.highest} by its totals; {tally.removed} are not there.",
         )
 
 

@@ -28,7 +28,7 @@ from bus.clock import MICROSECONDS
 from subscriber.deliveries import Delivery, DeliveryState
 from subscriber.store import schema
 from subscriber.store.leases import FREE, by_token, settle_interrupted, update_held, update_of_held
-from subscriber.store.part import StorePart, alert_from, chunks
+from subscriber.store.part import BODY, StorePart, alert_from, chunks
 
 _queue: Final = schema.notification_queue
 _alert: Final = schema.alert
@@ -201,7 +201,8 @@ _next_due: Final = select(
 
 _bodies: Final = select(
     _alert.c.id.label("alert_id"),
-    *(_alert.c[name] for name in ("body", "source", "kind", "event_type", "severity", "symbol", "agent_name")),
+    BODY,
+    *(_alert.c[name] for name in ("source", "kind", "event_type", "severity", "symbol", "agent_name")),
 ).where(_alert.c.id.in_(bindparam("ids", expanding=True)))
 
 

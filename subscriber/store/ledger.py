@@ -31,6 +31,7 @@ class FaultKind(StrEnum):
 
     HOLE = "hole"  #: a number that came and is neither stored nor marked any more
     NEVER_STORED = "never_stored"  #: a number that was acknowledged and never came
+    UNTOLD_LOSS = "untold_loss"  #: a stream with lost numbers, of which no stored alert tells
     STORED_AND_LOST = "stored_and_lost"  #: a number that is there and still counts as lost
     DUPLICATE_OF_NOTHING = "duplicate_of_nothing"  #: a duplicate's mark whose alert is not stored
     NO_START = "no_start"  #: a stream with a position, of which nobody noted where it starts
@@ -40,6 +41,8 @@ class FaultKind(StrEnum):
     TWO_STATES = "two_states"  #: a delivery of which two records say different things
     UNKNOWN_STATE = "unknown_state"  #: a delivery whose state is no word of DeliveryState
     NOT_ROUTED = "not_routed"  #: a CRITICAL that was planned for nobody
+    WRONG_MARK = "wrong_mark"  #: an alert that is marked as planned for nobody and was not, or the other way round
+    WRONG_SEVERITY = "wrong_severity"  #: an alert whose column says another severity than its body
     CHANGED_BODY = "changed_body"  #: an alert that is not as it came
     UNREADABLE_PLAN = "unreadable_plan"  #: an alert whose plan is no list of channels and steps
     WRONG_TOTAL = "wrong_total"  #: what retention wrote down does not fit what is there

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
+
+from sqlalchemy import LargeBinary, cast
 
 from bus.alerts import Alert, OpaqueAlert, Severity
 from bus.conversion import valid_unicode
 from bus.errors import UndecodableFrames
 from bus.wire import decode_alert
+from subscriber.store import schema
 from subscriber.store.bulk import CHUNK
 from subscriber.store.database import Database
 
 Item = TypeVar("Item")
+
+#: An alert's body as bytes, whatever SQLite has there: a value that was changed may be of another type than its column,
+#: and a text that is no UTF-8 could not even be read.
+BODY: Final = cast(schema.alert.c.body, LargeBinary).label("body")
+#: The 16 bytes of a UUID.
+_ID_BYTES: Final = 16
+#: What stands for a name that is empty.
+_UNKNOWN: Final = "unknown"
 
 
 class StorePart:
@@ -44,18 +55,26 @@ def alert_from(row: Any) -> Alert:
     """Read a stored alert; one whose body was damaged is told by its columns, so that it blocks no channel.
 
     Args:
-        row: A row with `body`, and with the columns of `alert` that describe it.
+        row: A row with `BODY`, and with the columns of `alert` that describe it, whatever they say.
     """
     try:
         return decode_alert(row.body)
     except UndecodableFrames:
         return OpaqueAlert(
-            id=UUID(bytes=row.alert_id),
-            source=row.source,
-            original_kind=row.kind,
-            event_type=row.event_type,
-            severity=Severity(row.severity),
+            id=UUID(bytes=row.alert_id[:_ID_BYTES].ljust(_ID_BYTES, b"\0")),
+            source=row.source or _UNKNOWN,
+            original_kind=row.kind or _UNKNOWN,
+            event_type=row.event_type or _UNKNOWN,
+            severity=_severity(row.severity),
             symbol=row.symbol,
             agent_name=row.agent_name,
             fields={"alertbus": "the stored body can't be read"},
         )
+
+
+def _severity(word: str) -> Severity:
+    """Read the column; a person has to look at an alert of which nobody knows how severe it is."""
+    try:
+        return Severity(word)
+    except ValueError:
+        return Severity.CRITICAL

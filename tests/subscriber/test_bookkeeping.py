@@ -173,6 +173,27 @@ def test_bookkeeping_tries_again_what_the_database_refused(
     assert metrics.store_errors == 2
 
 
+def test_bookkeeping_of_an_audit_that_fails_keeps_what_was_found_and_when(
+    store: Store, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A time that stands still is what an alert rule sees; the log says why."""
+    stored(store, 5)
+    spoil(store, "DELETE FROM alert WHERE sequence = 3")
+
+    def away(_self: Store, **_named: object) -> Audit:
+        raise StoreError("The database is away.")
+
+    with keeping(store, metrics, clock, first_audit_seconds=0.0):
+        wait_until(lambda: value(metrics, "faults") == 1)
+        audited = value(metrics, "timestamp_seconds")
+        monkeypatch.setattr(Store, "audit", away)
+        clock.advance(3600)
+        wait_until(lambda: metrics.store_errors)
+        assert (value(metrics, "faults"), value(metrics, "timestamp_seconds")) == (1, audited)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == ["the ledger could not be audited, which is tried again in a minute: The database is away."]
+
+
 def test_bookkeeping_stops_in_the_middle_of_an_audit(
     store: Store, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ def test_audit_of_a_ledger_that_balances_says_so(books: Books, environ: dict[str
     assert "The ledger balances." in ended.out
     assert "20 alerts, 15 deliveries, 2 streams" in ended.out
     assert all(len(line) <= 80 for line in ended.out.splitlines())
-    assert "41..49" in ended.out
+    assert "41..50" in ended.out
     assert "accepted 2, dead 1," in ended.out
 
 

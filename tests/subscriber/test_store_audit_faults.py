@@ -60,12 +60,12 @@ def test_audit_finds_a_delivery_that_nobody_planned(books: Books) -> None:
 
 def test_audit_finds_a_delivery_that_is_there_twice(books: Books) -> None:
     """In two states: the row itself, and another one after the constraint was lost."""
-    row = {**books.row("dead"), "id": 10_000, "status": "accepted", "last_reason": None, "finished_at": 1}
+    row = {**books.row("dead"), "id": 10_000, "status": "expired", "last_reason": None, "finished_at": 1}
     with without_unique_deliveries(books.store):
         spoil(books.store, f"INSERT INTO notification_queue ({', '.join(row)}) VALUES (:{', :'.join(row)})", **row)
         fault = the_fault(books)
     assert (fault.kind, fault.where) == (FaultKind.TWO_STATES, f"alert {books.key('dead')}, channel telegram")
-    assert "2 deliveries (first): dead, accepted" in fault.text
+    assert "2 deliveries (first): dead, expired" in fault.text
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from subscriber.store import Incoming, Store, journals
 from subscriber.store.journals import journal_files
 from subscriber.store.ledger import FaultKind, JournalLedger
 from tests.support.alerts import OTHER_STREAM, STREAM, agent_action, incoming, risk_event
-from tests.support.books import spoil
+from tests.support.books import lose, spoil
 from tests.support.clock import FakeClock
 from tests.support.journal_files import write_journal
 
@@ -68,7 +68,7 @@ def test_journal_of_settled_numbers_that_no_position_covers_balances(
     store: Store, alerts: dict[int, Incoming], tmp_path: Path
 ) -> None:
     """What is lost at the end is acknowledged, though no alert has moved the position since."""
-    store.record_lost(STREAM, [(7, 8)], "undecodable")
+    lose(store, STREAM, 7, 8)
     path = write_journal(tmp_path, {number: alerts[number] for number in (9, 10)}, {store.store_id: 8})
     audit = store.audit([path])
     assert audit.balanced
@@ -99,7 +99,7 @@ def test_journal_of_marked_pruned_and_foreign_numbers_balances(store: Store, clo
     held = {number: incoming(agent_action(), number) for number in range(1, 10)}
     store.begin(STREAM, "trader-1", 3)
     store.accept([held[3], held[4], incoming(agent_action(), 4), incoming(held[3].alert, 5)], {STREAM: 5})
-    store.record_lost(STREAM, [(6, 8)], "not held any more")
+    lose(store, STREAM, 6, 8)
     store.accept([held[9]], {STREAM: 9})
     path = write_journal(tmp_path, held)
     assert store.audit([path]).faults == ()

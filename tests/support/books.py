@@ -22,9 +22,9 @@ from subscriber.deliveries import (
     RetryAt,
     Why,
 )
-from subscriber.store import Store
+from subscriber.store import Incoming, Store
 from tests.support.alerts import OTHER_STREAM, STREAM, agent_action, incoming, risk_event, system_event
-from tests.support.clock import FakeClock
+from tests.support.clock import START_US, FakeClock
 
 ACCEPTED: Final = Outcome(Reason.ACCEPTED, status=200)
 REJECTED: Final = Outcome(Reason.REJECTED, status=400)
@@ -112,21 +112,15 @@ class Books:
 
     def _events(self) -> None:
         """What the daemon says itself: without a stream."""
-        self.alerts["silence"], self.alerts["told"] = system_event(), system_event()
-        planned = (PlannedDelivery("desk", self.clock.now_us(), DeliveryState.SUPPRESSED, Why.DISABLED),)
-        for name in ("silence", "told"):
-            item = incoming(self.alerts[name], None, stream=None, planned=planned)
-            if name == "silence":
-                self.store.tell_silence(OTHER_STREAM, "trader-2", None, item)
-            else:
-                self.store.accept([item])
+        self.alerts["silence"] = system_event()
+        self.store.tell_silence(OTHER_STREAM, "trader-2", None, own(self.alerts["silence"]))
 
     def _numbers_of_the_other_stream(self) -> None:
         """Lost numbers, one that came after all, duplicates, a collision, numbers below the start and ahead."""
         store = self.store
         store.accept([incoming(agent_action(), 40, stream=OTHER_STREAM)])  # below: somebody else acknowledged it
         store.accept([incoming(agent_action(), 41, "desk", stream=OTHER_STREAM)], {OTHER_STREAM: 41})
-        store.record_lost(OTHER_STREAM, [(42, 46)], "not held any more")
+        self.alerts["told"] = lose(store, OTHER_STREAM, 42, 46)
         store.accept([incoming(agent_action(), 44, stream=OTHER_STREAM)], {OTHER_STREAM: 46})
         twice = [incoming(self.alerts["accepted"], number, stream=OTHER_STREAM) for number in (47, 48)]
         store.accept(twice, {OTHER_STREAM: 48})
@@ -134,7 +128,7 @@ class Books:
         store.accept(both, {OTHER_STREAM: 49})
         store.accept([incoming(self.alerts["dead"], 49, stream=OTHER_STREAM)])  # stored and a duplicate: stored counts
         store.accept([incoming(agent_action(), number, stream=OTHER_STREAM) for number in (52, 53)])
-        store.record_lost(OTHER_STREAM, [(50, 50)], "undecodable")  # settled, though no batch moved the position since
+        store.record_lost(OTHER_STREAM, [(50, 50)], "undecodable")
 
     def row(self, name: str, channel: str = "telegram") -> dict[str, Any]:
         """Return the delivery of an alert as it stands in its table."""
@@ -148,6 +142,19 @@ class Books:
     def key(self, name: str) -> UUID:
         """Return an alert's id."""
         return self.alerts[name].id
+
+
+def own(alert: Alert) -> Incoming:
+    """Wrap what the daemon itself has to say, for a desk that is switched off."""
+    planned = (PlannedDelivery("desk", START_US, DeliveryState.SUPPRESSED, Why.DISABLED),)
+    return incoming(alert, None, stream=None, planned=planned)
+
+
+def lose(store: Store, stream: bytes, first: int, last: int) -> Alert:
+    """Record numbers of a stream as lost; return the alert that tells of them."""
+    told = system_event(event_type="ALERTS_LOST", description=f"{first} to {last} of the stream {stream.hex()}.")
+    assert store.record_lost(stream, [(first, last)], "not held any more", lambda _ranges: own(told)).ranges
+    return told
 
 
 def spoil(store: Store, statement: str, **values: Any) -> int:
