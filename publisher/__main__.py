@@ -93,8 +93,8 @@ def _publish(publisher: Publisher, options: argparse.Namespace) -> int:
         reason = stats.last_error or f"it took nothing for {_FLUSH_SECONDS:g} s"
         print(f"alertbus-publish: sent at best, for the journal does not work: {reason}", file=sys.stderr)
         return EXIT_FAILED
-    where = "sent" if _answers(publisher) else "waiting: no daemon answers yet"
-    print(f"{published - refused} of {published} alerts journaled and {where}")
+    where = "and sent" if _answers(publisher) else "(--wait SECONDS tells whether a daemon has stored them)"
+    print(f"{published - refused} of {published} alerts journaled {where}")
     return EXIT_DONE if refused == 0 else EXIT_FAILED
 
 
@@ -123,7 +123,8 @@ def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
     if stats.volatile:
         print(f"alertbus-publish: the journal can't be used: {stats.last_error}", file=sys.stderr)
         return EXIT_FAILED
-    if not stats.journal_alerts:
+    waiting = stats.waiting_journals
+    if not stats.journal_alerts and not waiting:
         print("nothing to drain: 0 alerts wait in the journal")
         return EXIT_DONE
     while time.monotonic() < started + seconds:
@@ -132,14 +133,20 @@ def _drain(publisher: Publisher, options: argparse.Namespace) -> int:
         if _drained(stats) and (waited or all(daemon.answers for daemon in stats.daemons)):
             break
         time.sleep(_DRAIN_POLL_SECONDS)  # the sender's thread does the work; this one only watches
+    drained = _drained(publisher.stats())
+    missing = _missing_daemon(publisher)
+    publisher.close()  # then nothing is kept any more for a daemon that never said who it is
     stats = publisher.stats()
     left = stats.journal_alerts
-    print(f"{stats.acknowledged} of {stats.acknowledged + left} alerts drained, {left} left")
-    if _drained(stats):
+    if stats.acknowledged or left:
+        print(f"{stats.acknowledged} of {stats.acknowledged + left} alerts drained, {left} left")
+    else:
+        print(f"{waiting - stats.waiting_journals} of {waiting} ends of publishers told; no alerts were left")
+    if drained:
         if left:
             print(f"{left} alerts stay in the journal for a store that does not answer any more")
         return EXIT_DONE
-    print(f"alertbus-publish: not drained within {seconds:g} s: {_missing_daemon(publisher)}", file=sys.stderr)
+    print(f"alertbus-publish: not drained within {seconds:g} s: {missing}", file=sys.stderr)
     return EXIT_NOT_STORED
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +72,14 @@ class Journal:
 
     @classmethod
     def create(
-        cls, folder: Path, source: str, *, sync: str, with_room: bool = False, began: Moment | None = None
+        cls,
+        folder: Path,
+        source: str,
+        *,
+        sync: str,
+        with_room: bool = False,
+        began: Moment | None = None,
+        stores: Mapping[str, int] | None = None,
     ) -> Journal:
         """Begin a new stream in a new file.
 
@@ -82,17 +89,22 @@ class Journal:
             sync: `normal` survives kill -9; `full` survives power loss and costs an fsync per batch.
             with_room: Whether the disk has to prove that it has some room, after it had none.
             began: What the clocks say, so that an adopter can tell whether the wall clock was set since.
+            stores: For which stores it is kept from its first number on, though they may be away, and when each was
+                last seen, in microseconds since 1970.
 
         Raises:
             JournalError: The folder or the file can't be made.
         """
         stream = os.urandom(_STREAM_BYTES)
-        file = JournalFile.create(folder, stream, source, sync=sync, with_room=with_room, began=began)
+        inherited = stores or {}
+        file = JournalFile.create(folder, stream, source, sync=sync, with_room=with_room, began=began, stores=inherited)
         try:
-            return cls(file, own=True)
+            journal = cls(file, own=True)
         except BaseException:
             file.close(settled=True)
             raise
+        journal.acknowledged.inherit(inherited)
+        return journal
 
     @classmethod
     def adopt(cls, path: Path, *, sync: str) -> Journal | None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from bus.clock import Moment
 from publisher.errors import JournalDamaged, JournalError, JournalNewer
-from publisher.journal_folder import SUFFIX, set_aside, told
+from publisher.journal_folder import SUFFIX, rename_aside, told
 from publisher.locks import FileLock
 
 FORMAT: Final = 1
@@ -46,7 +46,15 @@ class JournalFile:
 
     @classmethod
     def create(
-        cls, folder: Path, stream: bytes, source: str, *, sync: str, with_room: bool, began: Moment | None
+        cls,
+        folder: Path,
+        stream: bytes,
+        source: str,
+        *,
+        sync: str,
+        with_room: bool,
+        began: Moment | None,
+        stores: Mapping[str, int],
     ) -> JournalFile:
         """Make the file of a new stream; see `Journal.create`.
 
@@ -67,6 +75,7 @@ class JournalFile:
                 connection.execute("INSERT INTO meta VALUES ('stream', ?), ('source', ?)", (stream, source))
                 if began is not None:
                     connection.execute("INSERT INTO meta VALUES ('began', ?)", (began.text(),))
+                connection.executemany("INSERT INTO acknowledged VALUES (?, 0, ?)", list(stores.items()))
                 connection.execute("COMMIT")
                 if with_room:
                     _make_room(connection)
@@ -170,7 +179,7 @@ class JournalFile:
         gone = settled and not self._removed
         if gone and self.damaged:
             with suppress(JournalError):  # the next publisher finds it, and sets it aside
-                set_aside(self.path)
+                rename_aside(self.path)
         elif gone:
             _remove(self.path)
         self._lock.release(remove=gone)

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from publisher.errors import JournalBusy, JournalDamaged, JournalError
+from publisher.locks import FileLock
 
 SUFFIX: Final = ".journal"
+#: What SQLite keeps beside a file that was not closed.
+_BESIDE: Final = ("-wal", "-shm")
 #: What SQLite says of a file that no waiting and no room on the disk will make readable.
 #: SQLITE_ERROR is a table that is missing.
 _DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
@@ -36,19 +39,43 @@ def left_behind(folder: Path, known: Collection[str] = ()) -> list[Path]:
 
 
 def set_aside(path: Path) -> Path:
+    """Take the lock of a journal that can't be read, rename it, and return its new name; see `rename_aside`.
+
+    Raises:
+        JournalBusy: Another process has the lock.
+        JournalError: It can't be renamed.
+    """
+    with told(path):
+        lock = FileLock.acquire(path.with_suffix(".lock"))
+    if lock is None:
+        raise JournalBusy(f"{path} is locked by another process.")
+    renamed = False
+    try:
+        aside = rename_aside(path)
+        renamed = True
+    finally:
+        lock.release(remove=renamed)
+    return aside
+
+
+def rename_aside(path: Path) -> Path:
     """Rename a journal that can't be read, so that nobody trips over it again and nothing in it is destroyed.
+
+    The caller has its lock: so nobody else takes the name that is found free here.
 
     Raises:
         JournalError: It can't be renamed.
     """
-    aside = path.with_suffix(".corrupt")
     with told(path):
+        aside = path.with_suffix(".corrupt")
+        number = 1
+        while aside.exists() or any(aside.with_name(aside.name + suffix).exists() for suffix in _BESIDE):
+            number += 1
+            aside = path.with_suffix(f".corrupt-{number}")
         path.rename(aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in _BESIDE:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    with suppress(OSError):  # somebody looks at it; an empty lock does no harm
-        path.with_suffix(".lock").unlink()
     return aside
 
 

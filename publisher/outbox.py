@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from bus.clock import Moment
 from bus.wire import BODY_LIMIT_BYTES
 from publisher.acknowledged import Acknowledged
+
+#: How the reason of a goodbye begins that people have to hear of.
+_FAILURES: Final = ("exception", "signal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,17 @@ def readable(published_us: object, topic: object, body: object) -> bool:
 
 
 def settled(outbox: Outbox) -> bool:
-    """Whether nothing is held for any store, and none waits for the stream's goodbye."""
-    heard = outbox.goodbye is None or outbox.goodbye_heard_by.issuperset(outbox.acknowledged.stores)
-    return outbox.held() == 0 and heard
+    """Whether nothing is held for any store, and none waits for the stream's goodbye.
+
+    A goodbye that tells of a failure waits for a store even where none ever heard of the stream.
+    """
+    if outbox.held():
+        return False
+    if outbox.goodbye is None:
+        return True
+    if outbox.goodbye.startswith(_FAILURES) and not outbox.goodbye_heard_by:
+        return False
+    return outbox.goodbye_heard_by.issuperset(outbox.acknowledged.told)
 
 
 class Outbox(Protocol):

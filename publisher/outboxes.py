@@ -18,6 +18,7 @@ from publisher.errors import JournalBusy, JournalDamaged, JournalError
 from publisher.handover import Counters
 from publisher.journal import Journal
 from publisher.keeping import Keeping, Stores
+from publisher.known_stores import KnownStores
 from publisher.notices import Notices
 from publisher.outbox import Outbox, settled
 from publisher.settings import PublisherSettings
@@ -44,6 +45,9 @@ class Outboxes:
         self._by_stream: dict[bytes, Outbox] = {}
         self._keepings: dict[bytes, Keeping] = {}
         self._stores = Stores(settings.journal_max_age_seconds)
+        self._known = KnownStores(settings, counters, clock)
+        #: Whether a store that nobody knows yet may still show up: then nothing that is acknowledged leaves.
+        self._waits = False
         #: By store, when all streams were last told of it.
         self._welcomed_at: dict[str, float] = {}
         #: Streams that were this publisher's own, until they are settled.
@@ -57,6 +61,8 @@ class Outboxes:
 
     def open(self) -> None:
         """Begin the publisher's own stream and adopt what lies in the folder."""
+        self._known.open()
+        self._waits = self._known.waiting()
         try:
             self._begin(self._create(with_room=False))
         except JournalError as error:
@@ -105,9 +111,14 @@ class Outboxes:
         )
 
     def unheard(self, store_ids: Collection[str]) -> int:
-        """Return how many streams of dead publishers have a goodbye that one of these stores did not answer."""
+        """Return how many streams of dead publishers have a goodbye that one of these stores did not answer.
+
+        Where no store is given, all that wait for anybody.
+        """
         return sum(
-            outbox is not self.own and outbox.goodbye is not None and not outbox.goodbye_heard_by.issuperset(store_ids)
+            outbox is not self.own
+            and outbox.goodbye is not None
+            and not (store_ids and outbox.goodbye_heard_by.issuperset(store_ids))
             for outbox in self
         )
 
@@ -138,6 +149,11 @@ class Outboxes:
         self._welcomed_at[store_id] = now
         for outbox in self:
             self._note_store(outbox, store_id)
+
+    def answered(self, endpoint: str, store_id: str) -> None:
+        """Remember which store answers at an endpoint; `store_seen` comes first, so that all is kept for it."""
+        self._known.answered(endpoint, store_id)
+        self._wait_no_longer()
 
     def acknowledge(self, outbox: Outbox, store_id: str, up_to: int, *, goodbye_heard: bool) -> None:
         """Note an acknowledgement; a stream that is settled is let go, and its file removed."""
@@ -181,7 +197,11 @@ class Outboxes:
             self._offer(journal)
 
     def mend(self) -> None:
-        """Replace the own journal when it is damaged or gone, and memory as soon as a journal can be made."""
+        """Replace the own journal when it is damaged or gone, and memory as soon as a journal can be made.
+
+        What was acknowledged leaves when no store is waited for any more.
+        """
+        self._wait_no_longer()
         gone = [outbox for outbox in self if isinstance(outbox, Journal) and not self._in_place(outbox)]
         for outbox in self:
             if outbox.damaged and outbox.stream not in self._told_damaged:
@@ -197,6 +217,8 @@ class Outboxes:
 
     def close(self) -> None:
         """Let go of every stream; what is not settled stays in its file, and what was in memory only is lost."""
+        self._wait_no_longer(closing=True)
+        self._known.close()
         for outbox in self:
             if isinstance(outbox, VolatileOutbox):
                 self._counters.dropped += outbox.held()
@@ -214,8 +236,32 @@ class Outboxes:
     def _offer(self, outbox: Outbox) -> None:
         self._by_stream[outbox.stream] = outbox
         self._keepings[outbox.stream] = Keeping(outbox, self._stores, self._clock)
+        # Of more files than can be open at a time one has to go before the next can come.
+        if self._waits and (outbox.own or not self._adopter.waiting):
+            outbox.acknowledged.most = min(outbox.acknowledged.settled(), outbox.first_held() - 1)
         for store_id in self._stores.counting(self._clock.monotonic()):
             self._note_store(outbox, store_id)
+        self._remove_settled(outbox)
+
+    def _wait_no_longer(self, *, closing: bool = False) -> None:
+        """Let go of what every known store has, once there is none to wait for that nobody knows."""
+        if self._waits and (closing or not self._known.waiting()):
+            self._waits = False
+            for outbox in self:
+                outbox.acknowledged.most = None
+                self._remove_settled(outbox)
+                if not closing:
+                    self._let_go_if_settled(outbox)
+
+    def _remove_settled(self, outbox: Outbox) -> None:
+        """Remove what every store has, which a publisher kept that was waiting for another store."""
+        held = outbox.held()
+        if outbox.first_held() <= min(outbox.acknowledged.settled(), outbox.last):
+            try:
+                outbox.forget_stores(())
+            except JournalError as error:
+                self._counters.failed(error)
+            self._counters.acknowledged += held - outbox.held()
 
     def _begin(self, outbox: Outbox) -> None:
         """Go on in a new stream; the one of before stays on offer as long as it can be read."""
@@ -269,7 +315,9 @@ class Outboxes:
 
     def _go_volatile(self, error: JournalError) -> None:
         self._counters.failed(error)
-        self._begin(VolatileOutbox(self._settings.source))
+        volatile = VolatileOutbox(self._settings.source)
+        volatile.inherit(self._known.inherited())
+        self._begin(volatile)
         self._recovery_due = self._clock.monotonic() + _RECOVERY_SECONDS
         self._failure_id = self.notices.tell(
             "JOURNAL_FAILED", f"Alerts of this publisher are held in memory only until a journal works again. {error}"
@@ -297,7 +345,12 @@ class Outboxes:
         settings = self._settings
         began = Moment.now(self._clock)
         return Journal.create(
-            settings.journal_folder, settings.source, sync=self._sync, with_room=with_room, began=began
+            settings.journal_folder,
+            settings.source,
+            sync=self._sync,
+            with_room=with_room,
+            began=began,
+            stores=self._known.inherited(),
         )
 
 

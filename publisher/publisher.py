@@ -208,19 +208,20 @@ class Publisher(Shortcuts):
             ),
         )
 
-    def close(self, timeout: float = 2.0, *, reason: str = "closed") -> bool:
+    def close(self, timeout: float = 2.0, *, reason: str | None = None) -> bool:
         """Journal and send what is queued, say goodbye and end; a second call does nothing more.
 
         Args:
             timeout: Seconds to wait for acknowledgements; half a second at most when no daemon answers.
-            reason: Told to the daemon; anything that begins with `exception` or `signal` is told to people.
+            reason: Told to the daemon; anything that begins with `exception` or `signal` is told to people. When it
+                is left out, `closed`, or the exception that is ending the program (a close by `atexit`).
 
         Returns:
             Whether every daemon acknowledged all that was published here. Otherwise it stays in the journal, and
             the next publisher on this machine, or `alertbus-publish --drain`, offers it.
         """
         self._signals.remove()
-        return self._close(reason, timeout, JOIN_GRACE_SECONDS)
+        return self._close(_ended_by("closed") if reason is None else reason, timeout, JOIN_GRACE_SECONDS)
 
     def close_on_signals(self) -> None:
         """Close with the reason `signal: NAME` when SIGTERM comes, and then let it end the process as it would have.
@@ -269,9 +270,14 @@ class Publisher(Shortcuts):
 
 def _end_of_process(sender: Sender) -> None:
     """Journal what is queued when the process ends, or when a publisher that nobody closed is forgotten."""
-    # Where the interpreter keeps the exception that ended the program; in a session at the prompt it ended nothing.
-    ended_by: type[BaseException] | None = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
-    sender.stop("interpreter exit" if ended_by is None else reason_of(ended_by), _EXIT_SECONDS)
+    sender.stop(_ended_by("interpreter exit"), _EXIT_SECONDS)
+
+
+def _ended_by(otherwise: str) -> str:
+    """Return the reason of an end: the exception that ended the program, where one did."""
+    # Where the interpreter keeps that; in a session at the prompt it ended nothing.
+    error: type[BaseException] | None = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
+    return otherwise if error is None else reason_of(error)
 
 
 def _urgent(alert: Alert) -> bool:

@@ -65,7 +65,7 @@ class Replaying:
         """Note what a daemon asks for; what is not on offer at all is answered at once."""
         if self._outboxes.get(replay.stream) is not None:
             daemon.asked.add(replay.stream, replay.first, replay.last)
-        elif replay.first <= replay.last:
+        else:
             daemon.send(_unavailable(replay.stream, Gap(replay.first, replay.last, NOT_OFFERED)))
 
     def serve(self, daemon: Daemon) -> bool:

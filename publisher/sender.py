@@ -177,8 +177,7 @@ class Sender:
     @property
     def waiting_journals(self) -> int:
         """How many files wait to be adopted, and how many adopted streams for an answer to their goodbye."""
-        answering = self._answering()
-        return self._outboxes.waiting_journals + (self._outboxes.unheard(answering) if answering else 0)
+        return self._outboxes.waiting_journals + self._outboxes.unheard(self._answering())
 
     def _answering(self) -> set[str]:
         return {store for daemon in list(self.daemons) if (store := daemon.answering) is not None}
@@ -345,6 +344,7 @@ class Sender:
             case Welcome():
                 daemon.welcome(message.store_id)
                 self._outboxes.store_seen(message.store_id)
+                self._outboxes.answered(daemon.endpoint, message.store_id)
             case Ack():
                 self._acknowledged(daemon, message)
             case Replay():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -46,6 +46,11 @@ class VolatileOutbox:
         start = max(first - self.first_held(), 0)
         stop = min(last - self.first_held() + 1, start + limit)
         return list(islice(self._entries, start, max(stop, start)))
+
+    def inherit(self, stores: Mapping[str, int]) -> None:
+        """Keep for stores that may be away, from the first number on; by store, when it was last seen."""
+        self.acknowledged.inherit(stores)
+        self.seen_us.update(stores)
 
     def note_store(self, store_id: str, seen_us: int) -> None:
         """Keep for a store, from now on, what it has not acknowledged, and note when it was seen."""

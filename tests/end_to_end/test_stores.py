@@ -127,14 +127,14 @@ def test_copy_taken_after_acknowledgements_and_restored_after_the_end_is_drained
             wait_journal(trader, 0)
             assert trader.order("close", timeout=_PATIENCE_SECONDS)["settled"]
             trader.leave()
-            assert not list(journals(rig).iterdir()), "what is settled leaves no file"
+            assert not list(journals(rig).glob("*.journal")), "what is settled leaves no file"
             for path in (rig.folder / "restored").iterdir():
                 path.rename(journals(rig) / path.name)
             drained = rig.publish("--drain", "--wait", "60")
             assert drained.returncode == 0, drained.stdout + drained.stderr
             assert drained.stdout.startswith("300 of 300 alerts drained")
             check(rig, ids_in(trader.ids))
-            assert not list(journals(rig).iterdir())
+            assert not list(journals(rig).glob("*.journal"))
 
 
 def test_original_that_holds_less_than_its_copy_does_not_make_the_copys_numbers_lost(rig: Rig) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from bus.alerts import Alert, RiskEvent, Severity
 from publisher.journal import Journal
 from publisher.journal_folder import left_behind
+from publisher.known_stores import NAME
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -70,3 +71,8 @@ def journals(folder: Path) -> list[Journal]:
     for journal in result:
         journal.close()
     return result
+
+
+def remains(folder: Path) -> list[str]:
+    """Name what lies in a folder of journals, but the file that says which stores there are."""
+    return sorted(path.name for path in folder.iterdir() if path.name != NAME)

@@ -84,7 +84,9 @@ def test_run_count_numbers_the_alerts(reached: ScriptedDaemon) -> None:
 def test_run_without_wait_journals(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """No daemon is needed for that: it stays until one comes."""
     assert run(["hello"]) == EXIT_DONE
-    assert capsys.readouterr().out == "1 of 1 alerts journaled and waiting: no daemon answers yet\n"
+    assert (
+        capsys.readouterr().out == "1 of 1 alerts journaled (--wait SECONDS tells whether a daemon has stored them)\n"
+    )
     assert len(left_behind(folder)) == 1
 
 
@@ -133,7 +135,9 @@ def test_run_queue_full_counts_what_was_refused(
     taken = iter([True, False, True])
     environment.setattr(Publisher, "publish", lambda self, alert, wait=None: next(taken))
     assert run(["hello", "--count", "3"]) == EXIT_FAILED
-    assert capsys.readouterr().out == "2 of 3 alerts journaled and waiting: no daemon answers yet\n"
+    assert (
+        capsys.readouterr().out == "2 of 3 alerts journaled (--wait SECONDS tells whether a daemon has stored them)\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["hello", "--wait", "0.2"], ["--drain", "--wait", "0.2"]], ids=" ".join)

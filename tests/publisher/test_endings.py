@@ -10,7 +10,7 @@ import pytest
 
 from publisher import Publisher, PublisherSettings
 from publisher import sender as module
-from tests.publisher.builders import alert, journals, python
+from tests.publisher.builders import alert, journals, python, remains
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon
 from tests.support.waiting import wait_until
@@ -81,14 +81,16 @@ def test_thread_ends_unexpectedly_refuses_and_says_so(
 
 
 EXIT = """
-import sys
+import atexit, sys
 from pathlib import Path
 from publisher import Publisher, PublisherSettings
 _, folder, data, control, how = sys.argv
 publisher = Publisher(PublisherSettings(journal=Path(folder), data_endpoints=data, control_endpoints=control)).start()
 for number in range(50):
     publisher.risk_event(f"TEST_{number}", "INFO")
-if how == "exception":
+if how == "registered":
+    atexit.register(publisher.close)
+if how in {"exception", "registered"}:
     raise ValueError("the trading loop died")
 if how == "exit":
     sys.exit(1)
@@ -100,6 +102,7 @@ if how == "exit":
     [
         ("exit", 1, "interpreter exit"),
         ("exception", 1, "exception: ValueError"),
+        ("registered", 1, "exception: ValueError"),
     ],
 )
 def test_process_ends_without_close_journals_everything(
@@ -120,4 +123,4 @@ def test_goodbye_is_heard_when_the_interpreter_exits(folder: Path, daemon: Scrip
     assert child.returncode == 0, errors
     assert len(daemon.alerts) == 50
     assert {bye.reason for bye in daemon.goodbyes} == {"interpreter exit"}
-    assert list(folder.iterdir()) == []
+    assert remains(folder) == []

@@ -15,7 +15,7 @@ from bus.errors import AlertBusError, ConfigurationError, EndpointTaken
 from bus.wire import Ack
 from publisher import Publisher, PublisherClosed, PublisherSettings
 from publisher.outboxes import Outboxes
-from tests.publisher.builders import alert, journals, numbers
+from tests.publisher.builders import alert, journals, numbers, remains
 from tests.publisher.conftest import MakePublisher, settings_for
 from tests.support.scripted_daemon import ScriptedDaemon
 from tests.support.waiting import wait_until
@@ -141,7 +141,7 @@ def test_close_with_a_daemon_says_goodbye_and_leaves_nothing(
     assert publisher.close(timeout=10.0, reason="market closed") is True
     assert numbers(daemon.alerts) == list(range(100))
     assert {(bye.source, bye.reason, bye.last) for bye in daemon.goodbyes} == {("trader", "market closed", 100)}
-    assert list(folder.iterdir()) == []
+    assert remains(folder) == []
     stats = publisher.stats()
     assert (stats.running, stats.queued, stats.journal_alerts, stats.acknowledged) == (False, 0, 0, 100)
 
@@ -179,7 +179,7 @@ def test_close_goodbye_that_was_not_heard_is_repeated_by_an_adopter(
         assert again.goodbyes[0].reason == "exception: ValueError"
         wait_until(lambda: len(list(folder.glob("*.journal"))) == 1)
         assert second.close(timeout=10.0)
-    assert list(folder.iterdir()) == []
+    assert remains(folder) == []
 
 
 def test_close_twice_and_from_many_threads_is_one_close(daemon: ScriptedDaemon, make_publisher: MakePublisher) -> None:

@@ -103,12 +103,18 @@ def test_open_damaged_file_is_set_aside_and_told(
     assert len(list(folder.glob("*.corrupt"))) == 1
 
 
-def test_open_damaged_file_that_cannot_be_renamed_is_told_all_the_same(folder: Path, unopened: Outboxes) -> None:
+def test_open_damaged_file_that_cannot_be_renamed_is_told_all_the_same(
+    folder: Path, unopened: Outboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both faults are in the alert, and the start goes on."""
-    path = leave(folder)
-    path.write_bytes(b"garbage" * 1000)
-    path.with_suffix(".corrupt").mkdir()
-    unopened.open()
+
+    def refused(*_: object) -> Path:
+        raise PermissionError("somebody looks at it")
+
+    leave(folder).write_bytes(b"garbage" * 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refused)
+        unopened.open()
     (event,) = unopened.notices.events
     assert "could not be set aside either" in event.description
     unopened.close()
@@ -195,3 +201,31 @@ def test_acknowledge_the_first_of_many_files_offers_the_next(
         unopened.acknowledge(adopted[0], "store", 1, goodbye_heard=False)
     unopened.close()
     assert (rounds, list(folder.glob("*.journal"))) == (5, [])
+
+
+def test_close_clean_and_empty_leaves_nothing_where_no_store_ever_heard_of_it(outboxes: Outboxes, folder: Path) -> None:
+    """A script that published nothing while no daemon ran has nothing to tell."""
+    outboxes.say_goodbye("closed")
+    outboxes.close()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("reason", ["exception: ValueError", "signal: SIGTERM"])
+def test_close_failed_and_empty_is_kept_until_a_store_hears_of_it(
+    outboxes: Outboxes, settings: PublisherSettings, counters: Counters, folder: Path, reason: str
+) -> None:
+    """A trader that fails before its first alert fails all the same, and one store has to tell that."""
+    outboxes.say_goodbye(reason)
+    outboxes.close()
+    (path,) = folder.glob("*.journal")
+    later = Outboxes(settings, counters, HandClock())
+    later.open()
+    _, failed = later
+    later.prune()
+    assert (failed.goodbye, failed in list(later), later.unheard(())) == (reason, True, 1)
+    later.store_seen("a")
+    later.acknowledge(failed, "a", 0, goodbye_heard=False)
+    assert (failed in list(later), later.unheard({"a"})) == (True, 1)
+    later.acknowledge(failed, "a", 0, goodbye_heard=True)
+    assert (failed in list(later), path.exists()) == (False, False)
+    later.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from bus.alerts import RiskEvent, Severity
 from publisher import Publisher
 from publisher.journal_folder import left_behind
-from tests.publisher.builders import alert, numbers, python
+from tests.publisher.builders import alert, numbers, python, remains
 from tests.publisher.conftest import MakePublisher
 from tests.support.scripted_daemon import ScriptedDaemon
 from tests.support.waiting import wait_until
@@ -49,7 +49,7 @@ def test_publish_daemon_comes_later_gets_everything(make_publisher: MakePublishe
         assert publisher.publish(alert(501), wait=10.0)
         assert numbers(daemon.record_of("trader").alerts) == everything(501)
         assert publisher.close(timeout=10.0)
-    assert list(folder.iterdir()) == []
+    assert remains(folder) == []
 
 
 def test_publish_daemon_dies_and_comes_back_loses_nothing(

@@ -201,7 +201,6 @@ def test_serve_stream_that_was_settled_meanwhile_is_not_offered(
 def test_ask_unknown_stream_is_answered_at_once(replaying: Replaying, listener: Listening) -> None:
     """And takes no room."""
     ask(replaying, listener, b"unknown stream !", 5, 9)
-    ask(replaying, listener, b"unknown stream !", 9, 5)
     assert listener.heard == [(5, 9, "not offered")]
     assert not listener.asked
 

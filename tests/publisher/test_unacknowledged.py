@@ -135,6 +135,58 @@ def test_drain_waits_until_goodbyes_were_heard(reached: ScriptedDaemon, folder: 
     assert left_behind(folder) == []
 
 
+@pytest.mark.parametrize("reason", ["closed", "exception: ValueError", "signal: SIGTERM"])
+def test_drain_goodbye_without_alerts_is_waited_for(
+    reached: ScriptedDaemon, folder: Path, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
+    """Of a trader whose alerts were all stored, and whose daemon was away when it closed."""
+    leave(folder, 0, stores=("here",), goodbye=reason)
+    assert run(["--drain", "--wait", "20"]) == EXIT_DONE
+    assert capsys.readouterr().out == "1 of 1 ends of publishers told; no alerts were left\n"
+    assert reason in {bye.reason for bye in reached.record_of("dead").goodbyes}
+    assert left_behind(folder) == []
+
+
+def test_drain_goodbye_before_the_daemon_runs_waits_for_it(
+    reached: ScriptedDaemon, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are started by one unit, and nobody says which is quicker."""
+    reached.paused = True
+    leave(folder, 0, stores=("here",), goodbye="closed")
+    assert run(["--drain", "--wait", "0.3"]) == EXIT_NOT_STORED
+    told = capsys.readouterr()
+    assert told.out == "0 of 1 ends of publishers told; no alerts were left\n"
+    assert "not drained within 0.3 s" in told.err
+    assert len(left_behind(folder)) == 1
+
+
+def test_waiting_journals_where_nobody_answers_counts_what_waits_for_anybody(
+    make_publisher: MakePublisher, folder: Path
+) -> None:
+    """A goodbye that nobody heard waits, daemon or not; a crash without one does not."""
+    leave(folder, 0, stores=("here",), goodbye="closed")
+    leave(folder, 1)
+    stats = make_publisher().stats()
+    assert (stats.waiting_journals, stats.journal_alerts) == (1, 1)
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_drain_endpoint_that_never_answered_holds_up_nothing(
+    reached: ScriptedDaemon, nowhere: tuple[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], count: int,
+) -> None:  # fmt: skip
+    """Of a second daemon that is named and never ran: also where not all files can be offered at a time."""
+    monkeypatch.setattr(adopting_module, "_MOST_ADOPTED", 3)
+    data, control = reached.endpoints
+    monkeypatch.setenv("ALERTBUS_DATA_ENDPOINT", f"{data},{nowhere[0]}")
+    monkeypatch.setenv("ALERTBUS_CONTROL_ENDPOINT", f"{control},{nowhere[1]}")
+    for _ in range(count):
+        leave(folder, 2)
+    assert run(["--drain", "--wait", "20"]) == EXIT_DONE
+    assert capsys.readouterr().out == f"{2 * count} of {2 * count} alerts drained, 0 left\n"
+    assert left_behind(folder) == []
+
+
 class StoppedClock(SystemClock):
     """A wall clock that a test sets; time itself goes on."""
 
