@@ -95,6 +95,8 @@ class SteadyClock:
         """Begin with another clock's time."""
         self._clock = clock
         self._anchor = (clock.now_us(), clock.monotonic())
+        #: By how much `anchor` has moved this clock since the start, in microseconds.
+        self.shift_us = 0
 
     def now_us(self) -> int:
         """Return UTC in microseconds since 1970, as steadily as the monotonic clock."""
@@ -111,7 +113,13 @@ class SteadyClock:
 
     def anchor(self) -> None:
         """Take the wall clock's time over."""
+        self.shift_us += self.step_us()
         self._anchor = (self._clock.now_us(), self._clock.monotonic())
+
+
+def shift_of(clock: Clock) -> int:
+    """Return by how much a clock was moved since the start: times read before and after differ by as much."""
+    return clock.shift_us if isinstance(clock, SteadyClock) else 0
 
 
 def to_us(moment: datetime) -> int:

@@ -63,10 +63,11 @@ class Timekeeper:
         Raises:
             StoreError: The database can't be used at the moment; the clock stays as it is until it can.
         """
-        step_us = self._clock.step_us()
-        if abs(step_us) > _STEP_US:
-            self._move(step_us)
-        self._clock.anchor()
+        with self._store.database.alone():  # what others write before or after has its times by one clock
+            step_us = self._clock.step_us()
+            if abs(step_us) > _STEP_US:
+                self._move(step_us)
+            self._clock.anchor()
         if self._clock.monotonic() >= self._note_at:
             self._note_at = self._clock.monotonic() + _NOTE_SECONDS
             self._store.note_clock(self._note())

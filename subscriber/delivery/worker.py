@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from bus.alerts import Severity, SystemEvent
-from bus.clock import MICROSECONDS, Clock
+from bus.clock import MICROSECONDS, Clock, shift_of
 from bus.errors import AlertBusError
 from subscriber.deliveries import (
     Decision,
@@ -169,10 +169,11 @@ class DeliveryWorker:
         started = self._clock.monotonic()
         outcome = self._send(message)
         seconds = self._clock.monotonic() - started
+        shift_us = shift_of(self._clock)
         decision = decide(outcome, delivery, self._settings.policy, self._clock.now_us(), self._rng)
         self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
         self._learn(outcome, decision)
-        self._record(attempt, delivery, outcome, decision, seconds)
+        self._record(attempt, delivery, outcome, decision, seconds, shift_us)
         self._report(delivery, outcome, decision)
         return 0.0
 
@@ -211,11 +212,13 @@ class DeliveryWorker:
         if pauses:
             self._tell_pause(outcome)
 
-    def _record(self, attempt: int, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+    def _record(
+        self, attempt: int, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float, shift_us: int
+    ) -> None:
         """Write the result down, however long the database takes; only the end of the daemon leaves it open."""
         while True:
             try:
-                self._store.close_attempt(attempt, [delivery], outcome, decision, seconds)
+                self._store.close_attempt(attempt, [delivery], outcome, decision, seconds, shift_us)
             except LeaseLost:
                 raise
             except AlertBusError as error:

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from bus.alerts import Alert, SystemEvent
-from bus.clock import Clock
+from bus.clock import Clock, shift_of
 from bus.errors import AlertBusError
 from bus.topics import topic_of
 from bus.wire import encode_alert
@@ -53,6 +53,7 @@ class Announcer:
             event: What happened; `bus.alerts.SystemEvent` with an id from `system_event_id`, so repeats are known.
             planned: Where it goes; by the routes when left out.
         """
+        shift_us = shift_of(self._clock)
         deliveries = self._planner(event) if planned is None else planned
         return Incoming(
             alert=event,
@@ -63,6 +64,7 @@ class Announcer:
             published_us=self._clock.now_us(),
             planned=deliveries,
             not_routed=not deliveries,
+            shift_us=shift_us,
         )
 
     def announce(self, event: SystemEvent, planned: tuple[PlannedDelivery, ...] | None = None) -> bool:

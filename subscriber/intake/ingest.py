@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from bus.clock import MICROSECONDS, Clock
+from bus.clock import MICROSECONDS, Clock, shift_of
 from bus.errors import AlertBusError, UndecodableFrames, UnsupportedVersion
 from bus.sockets import open_daemon_control, open_daemon_data
 from bus.topics import topic_of, two_levels
@@ -188,6 +188,7 @@ class Ingest:
         if envelope.topic != topic:
             self._notices.invalid("topic", "A topic said something else than its alert; the alert was believed.")
         known = self._correspondence.known(header.stream)
+        shift_us = shift_of(self._clock)
         planned = self._planner(alert)
         incoming = Incoming(
             alert=alert,
@@ -204,6 +205,7 @@ class Ingest:
             ),
             planned=planned,
             not_routed=not planned,
+            shift_us=shift_us,
         )
         self._touched[known.stream] = known
         new = known.observe(header.sequence, asked_for=asked_for) is Observation.NEW

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, select
 
+from bus.clock import shift_of
 from subscriber.deliveries import Mark
 from subscriber.store import schema
 from subscriber.store.bulk import BulkInsert
@@ -46,9 +47,9 @@ class Accepting(StorePart):
         positions = positions or {}
         if not batch and not positions:
             return Accepted()
-        ordered = sorted(batch, key=_order)
-        now_us = self._now_us()
         with self.database.writing() as connection:
+            now_us, shift_us = self._now_us(), shift_of(self.database.clock)
+            ordered = sorted((item.rebased(shift_us) for item in batch), key=_order)
             sources = {item.stream: item.alert.source for item in ordered if item.stream is not None}
             streams = lock_streams(self.database, connection, {**dict.fromkeys(positions, ""), **sources}, now_us)
             inserted, others = insert_alerts(connection, ordered, now_us)

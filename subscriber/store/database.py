@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -70,7 +70,7 @@ class Database:
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
         self.lease_now: ColumnElement[int] = _server_clock() if self.is_postgresql else _bound_clock(clock)
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._writers: AbstractContextManager[object] = nullcontext() if self.is_postgresql else Lock()
+        self._writers: AbstractContextManager[object] = nullcontext() if self.is_postgresql else RLock()
         self._engine: Engine | None = None
         self._durable: Engine | None = None
         self._forgettable: Engine | None = None
@@ -145,6 +145,12 @@ class Database:
         writer = (self._forgettable if forgettable else self._durable) or self.engine
         with self._in_words(), self._writers, writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other thread of this process write meanwhile; this one may."""
+        with self._writers:
+            yield
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Begin an INSERT that knows ON CONFLICT, in the words of this database."""

@@ -6,6 +6,7 @@ So a crash between the two leaves evidence: an open attempt, which the delivery'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, assert_never
 
@@ -24,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from bus.clock import shift_of
 from subscriber.deliveries import (
     OPEN_STATES,
     Decision,
@@ -80,7 +82,13 @@ class Delivering(StorePart):
         return number
 
     def close_attempt(
-        self, attempt: int, deliveries: Sequence[Delivery], outcome: Outcome, decision: Decision, seconds: float
+        self,
+        attempt: int,
+        deliveries: Sequence[Delivery],
+        outcome: Outcome,
+        decision: Decision,
+        seconds: float,
+        shift_us: int | None = None,
     ) -> None:
         """Record how an attempt ended and what becomes of its deliveries, in one transaction; the leases end.
 
@@ -90,6 +98,7 @@ class Delivering(StorePart):
             outcome: What the channel says.
             decision: What follows for every one of the deliveries.
             seconds: How long the request took.
+            shift_us: `bus.clock.shift_of` our clock when the decision was taken: it may have been set since.
 
         Raises:
             LeaseLost: Another worker took one of them over, and closed the attempt as in doubt; nothing was recorded.
@@ -107,9 +116,11 @@ class Delivering(StorePart):
             "doubt": _in_doubt(outcome, decision),
             "took": seconds,
         }
-        changes = _changes(outcome, decision, now_us)
         with self.database.writing() as connection:
-            update_held(connection, deliveries, _close_deliveries, changes)
+            moved = 0 if shift_us is None else shift_of(self.database.clock) - shift_us
+            if moved and isinstance(decision, RetryAt):
+                decision = replace(decision, due_at_us=decision.due_at_us + moved)
+            update_held(connection, deliveries, _close_deliveries, _changes(outcome, decision, now_us))
             if connection.execute(_close_attempt, closed).rowcount != 1:
                 raise LeaseLost(f"{LeaseLost.__doc__} Its attempt is closed already.")
 

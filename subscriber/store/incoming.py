@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -62,6 +62,19 @@ class Incoming:
     published_us: int
     planned: tuple[PlannedDelivery, ...] = ()
     not_routed: bool = False  #: no route wanted it, which is legal for anything but CRITICAL
+    shift_us: int = 0  #: `bus.clock.shift_of` our clock when its times were read
+
+    def rebased(self, shift_us: int) -> Incoming:
+        """Return it with its times by our clock as it is now: that may have been set since they were read."""
+        moved = shift_us - self.shift_us
+        if not moved:
+            return self
+        return replace(
+            self,
+            published_us=self.published_us + moved,
+            planned=tuple(replace(each, due_at_us=each.due_at_us + moved) for each in self.planned),
+            shift_us=shift_us,
+        )
 
 
 def digest_of(body: bytes) -> bytes:

@@ -10,10 +10,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from bus.clock import shift_of
 from subscriber.store import schema
 from subscriber.store.bulk import BulkInsert, Row
 from subscriber.store.incoming import ALERT_COLUMNS, DELIVERY_COLUMNS, Incoming, alert_row, delivery_rows
 from subscriber.store.numbering import Place
+from subscriber.store.part import StorePart
 
 _insert_alerts: Final = BulkInsert(schema.alert, ALERT_COLUMNS, returning="id")
 _insert_deliveries: Final = BulkInsert(schema.notification_queue, DELIVERY_COLUMNS)
@@ -56,11 +58,15 @@ def insert_deliveries(connection: Connection, inserted: Iterable[Incoming], now_
     return dict(Counter(row[_CHANNEL] for row in rows))
 
 
-def store_own(connection: Connection, item: Incoming, now_us: int) -> Accepted:
-    """Store an event of the daemon's own beside what it tells of; one with the same id is stored once."""
-    inserted, others = insert_alerts(connection, [item], now_us)
-    return Accepted(
-        inserted=tuple(found.alert.id for found in inserted),
-        replayed=tuple(found.alert.id for found in others),
-        deliveries=insert_deliveries(connection, inserted, now_us),
-    )
+class Inserting(StorePart):
+    """A part of the store that tells people of what it notes, in the same transaction."""
+
+    def _store_own(self, connection: Connection, item: Incoming) -> Accepted:
+        """Store an event of the daemon's own beside what it tells of; one with the same id is stored once."""
+        now_us = self._now_us()
+        inserted, others = insert_alerts(connection, [item.rebased(shift_of(self.database.clock))], now_us)
+        return Accepted(
+            inserted=tuple(found.alert.id for found in inserted),
+            replayed=tuple(found.alert.id for found in others),
+            deliveries=insert_deliveries(connection, inserted, now_us),
+        )

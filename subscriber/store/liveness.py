@@ -12,15 +12,15 @@ from sqlalchemy import ColumnElement, Connection, case, null, or_, select, updat
 
 from subscriber.store import schema
 from subscriber.store.incoming import Incoming
-from subscriber.store.inserting import Accepted, store_own
+from subscriber.store.inserting import Accepted, Inserting
 from subscriber.store.numbering import lock_streams
-from subscriber.store.part import StorePart, storable
+from subscriber.store.part import storable
 from subscriber.store.streams import StreamState
 
 _stream: Final = schema.stream
 
 
-class Liveness(StorePart):
+class Liveness(Inserting):
     """What people were told of streams."""
 
     def watched(self) -> list[StreamState]:
@@ -76,7 +76,7 @@ class Liveness(StorePart):
                 changes["silence"] = telling.alert.id.bytes
             if not _changed(connection, stream, _stream.c.goodbye.is_(None), changes):
                 return None
-            return Accepted() if telling is None else store_own(connection, telling, now_us)
+            return Accepted() if telling is None else self._store_own(connection, telling)
 
     def tell_silence(self, stream: bytes, source: str, last_heard_us: int | None, telling: Incoming) -> Accepted | None:
         """Note that people are told of a silent stream, unless a daemon heard it meanwhile or told them.
@@ -99,7 +99,7 @@ class Liveness(StorePart):
             lock_streams(self.database, connection, {stream: source}, now_us)
             if not _changed(connection, stream, condition, changes):
                 return None
-            return store_own(connection, telling, now_us)
+            return self._store_own(connection, telling)
 
     def tell_hang(self, stream: bytes, telling: Incoming) -> Accepted | None:
         """Note that people are told of a hung loop, unless they were told.
@@ -111,7 +111,7 @@ class Liveness(StorePart):
         with self.database.writing() as connection:
             if not _changed(connection, stream, condition, {"hang": telling.alert.id.bytes}):
                 return None
-            return store_own(connection, telling, self._now_us())
+            return self._store_own(connection, telling)
 
     def tell_silence_ended(
         self, stream: bytes, silence: bytes, telling: Incoming, *, beats_again: bool
@@ -146,7 +146,7 @@ class Liveness(StorePart):
         with self.database.writing() as connection:
             if not _changed(connection, stream, condition, changes):
                 return None
-            return store_own(connection, telling, self._now_us())
+            return self._store_own(connection, telling)
 
 
 _other: Final = _stream.alias("other")

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Select, bindparam, case, func, literal, selec
 
 from subscriber.store import schema
 from subscriber.store.incoming import Incoming
-from subscriber.store.inserting import Accepted, store_own
+from subscriber.store.inserting import Accepted, Inserting
 from subscriber.store.numbering import Range, holes, insert_lost, lock_streams
-from subscriber.store.part import StorePart, storable
+from subscriber.store.part import storable
 
 #: The highest number that a column holds; only a forged stream gets there.
 _HIGHEST: Final = 2**63 - 1
@@ -75,7 +75,7 @@ class Lost:
     told: Accepted = field(default_factory=Accepted)
 
 
-class Streams(StorePart):
+class Streams(Inserting):
     """What is known of streams."""
 
     def begin(self, stream: bytes, source: str, first: int) -> None:
@@ -153,7 +153,7 @@ class Streams(StorePart):
             _advance(connection, stream)
             if not missing or tell is None:
                 return Lost(missing)
-            return Lost(missing, store_own(connection, tell(missing), now_us))
+            return Lost(missing, self._store_own(connection, tell(missing)))
 
     def heard(self, stream: bytes, sign: SignOfLife, now_us: int) -> None:
         """Note a sign of life of a stream; times and numbers never move backwards, whichever daemon heard it.

@@ -9,7 +9,7 @@ import pytest
 
 from bus.wire import Unavailable
 from subscriber.errors import StoreError
-from subscriber.store import Store, streams
+from subscriber.store import Store
 from tests.support.alerts import OTHER_STREAM, STREAM
 from tests.support.clock import FakeClock
 from tests.support.running_intake import FaultyStore, Intake, lost_in, on_sqlite, running_intake
@@ -167,7 +167,7 @@ def test_loss_and_the_alert_that_tells_of_it_are_one_transaction(
         raise StoreError("The disk is full.")
 
     with intake.publisher() as publisher:
-        monkeypatch.setattr(streams, "store_own", failing)
+        monkeypatch.setattr(Store, "_store_own", failing)
         publisher.first_held = 4
         publisher.meet()
         publisher.publish(4)

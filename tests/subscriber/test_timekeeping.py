@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from bus.clock import MICROSECONDS, SteadyClock
+from bus.clock import MICROSECONDS, SteadyClock, shift_of
 from subscriber.deliveries import Outcome, Reason, RetryAt
 from subscriber.store import Store, schema
 from subscriber.timekeeping import Timekeeper
@@ -63,6 +63,38 @@ def test_look_after_the_clock_was_set_moves_what_waits(
     clock.advance(29.0)
     keeper.look()
     assert len(store.claim("telegram", "worker", 60.0, 1)) == 1
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("step", [-3600, 90_000])
+def test_look_between_a_decision_and_its_record_moves_the_decision_too(
+    store: Store, steady: SteadyClock, clock: FakeClock, step: int
+) -> None:
+    """The answer came by one clock, and is written down by another."""
+    keeper = keeper_of(store, steady)
+    store.accept([incoming(risk_event(), 1, "telegram")])
+    (delivery,) = store.claim("telegram", "worker", 60.0, 1)
+    attempt = store.open_attempt([delivery])
+    shift_us = shift_of(steady)
+    retry = RetryAt(steady.now_us() + 30 * MICROSECONDS)
+    clock.step(step)
+    keeper.look()
+    store.close_attempt(attempt, [delivery], Outcome(Reason.NETWORK), retry, 0.1, shift_us)
+    assert times(store) == (30 + step, step)
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("step", [-3600, 90_000])
+def test_look_before_an_alert_is_stored_moves_its_times_too(
+    store: Store, steady: SteadyClock, clock: FakeClock, step: int
+) -> None:
+    """It came, and was planned, before the clock was set."""
+    keeper = keeper_of(store, steady)
+    came = incoming(risk_event(), 1, "telegram")
+    clock.step(step)
+    keeper.look()
+    store.accept([came])
+    assert times(store) == (step, step)
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
