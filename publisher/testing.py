@@ -86,7 +86,7 @@ class RecordingPublisher(Shortcuts):
             daemons=(),
         )
 
-    def close(self, timeout: float = 2.0, *, reason: str = "closed") -> bool:  # noqa: ARG002 - as above
+    def close(self, timeout: float = 2.0, *, reason: str | None = None) -> bool:  # noqa: ARG002 - as above
         """Keep the reason; publishing raises PublisherClosed from now on."""
         self.close_reason = self.close_reason or reason
         return self._stored
