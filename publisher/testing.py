@@ -88,7 +88,7 @@ class RecordingPublisher(Shortcuts):
 
     def close(self, timeout: float = 2.0, *, reason: str | None = None) -> bool:  # noqa: ARG002 - as above
         """Keep the reason; publishing raises PublisherClosed from now on."""
-        self.close_reason = self.close_reason or reason
+        self.close_reason = self.close_reason or reason or "closed"
         return self._stored
 
     def close_on_signals(self) -> None:
