@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from sqlite3 import SQLITE_BUSY, OperationalError
 from threading import RLock
+from time import monotonic, sleep
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -49,6 +51,7 @@ _POSTGRESQL_SESSION: Final = (
 _POOL_SIZE: Final = 8
 _POOL_OVERFLOW: Final = 56  # the API's thread pool has 40 threads
 _SYNCHRONOUS: Final = "alertbus_synchronous"
+_WAL_RETRY_SECONDS: Final = 0.02
 
 
 class Database:
@@ -163,6 +166,12 @@ class Database:
         except SQLAlchemyError as error:
             raise explained(error, self.url) from error
 
+    def _prepare_sqlite(self, connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: `_begin_sqlite` does
+        _write_ahead(connection, self._busy_timeout_seconds)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
     def _made_engine(self) -> Engine:
         common: dict[str, Any] = {
             "hide_parameters": True,  # alerts and provider's answers stay out of every error and log
@@ -177,7 +186,7 @@ class Database:
             event.listen(engine, "connect", _prepare_postgresql)
             return engine
         engine = create_engine(self.url, connect_args={"timeout": self._busy_timeout_seconds}, **common)
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", self._prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
@@ -226,10 +235,22 @@ def _server_clock() -> ColumnElement[int]:
     return cast(extract("epoch", func.clock_timestamp()) * MICROSECONDS, BigInteger)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself: `_begin_sqlite` does
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+def _write_ahead(connection: Any, busy_timeout_seconds: float) -> None:
+    """Bring a file to WAL, in which readers and the writer don't wait for each other.
+
+    SQLite changes the mode of a file that another process writes to only when that process is done, and then says
+    BUSY at once instead of waiting (its own busy handler could deadlock there): two daemons that make one file
+    together meet this.
+    """
+    end = monotonic() + busy_timeout_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or monotonic() > end:
+                raise
+        sleep(_WAL_RETRY_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bus.errors import ConfigurationError
 from subscriber.errors import StoreError
-from subscriber.store import Store, schema
+from subscriber.store import Store, database, schema
 from subscriber.store.failures import explained
 from tests.subscriber.conftest import PostgresqlServer
 from tests.support.alerts import incoming, risk_event
@@ -205,6 +205,26 @@ def test_sqlite_waits_for_the_disk_only_where_it_matters(impatient: Store) -> No
         with impatient.database.writing(forgettable=forgettable) as connection:
             found.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
     assert found == [1, 2, 1, 2]
+
+
+def test_new_file_that_another_process_writes_to_is_waited_for(
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses to change a file's mode at once while another makes it; the store tries again."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE first (value)")
+    other.execute("BEGIN IMMEDIATE")
+    waits: list[float] = []
+
+    def end_the_write(seconds: float) -> None:
+        waits.append(seconds)
+        other.execute("COMMIT")
+
+    monkeypatch.setattr(database, "sleep", end_the_write)
+    with Store(f"sqlite:///{path}", clock) as store:
+        assert store.store_id
+    assert len(waits) == 1
+    other.close()
 
 
 def test_error_of_sqlalchemy_itself_names_the_database(path: Path) -> None:
