@@ -228,9 +228,10 @@ def test_forgotten_publisher_is_not_held_by_the_signals(handlers: None, settings
 
 
 WITH_BLOCK = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from publisher import Publisher, PublisherSettings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script inherits "ignored"
 _, folder, data, control = sys.argv
 with Publisher(PublisherSettings(journal=Path(folder), data_endpoints=data, control_endpoints=control)) as publisher:
     publisher.risk_event("TEST_1", "INFO")
