@@ -78,7 +78,12 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("subscriber/channels/provider_http", "subscriber/channels/requests_seam"),  # its values, never its I/O
     "rich": ("subscriber/__main__", "subscriber/console"),
     "sqlalchemy": ("subscriber/store/*",),
-    "sqlite3": ("publisher/journal", "publisher/journal_file", "publisher/journal_folder"),
+    "sqlite3": (
+        "publisher/journal",
+        "publisher/journal_file",
+        "publisher/journal_folder",
+        "subscriber/store/database",  # the code of an error
+    ),
     "starlette.exceptions": ("subscriber/monitoring/*",),
     "typer": ("subscriber/__main__",),
     "urllib3": ("subscriber/channels/*",),
