@@ -109,8 +109,9 @@ def test_trader_that_closes_while_no_daemon_runs_and_is_adopted_in_time_is_never
         wait_until(lambda: trader.stats()["journal_alerts"] == 0, 20.0)
         daemon.kill()
         assert not trader.order("close", timeout=0.2)["settled"]
-    with rig.daemon():
-        assert rig.publish("still here", "--wait", "20").returncode == 0
+    with trader_on(rig, "third_trader") as heir, rig.daemon():  # it starts, and so adopts, before the daemon listens
+        heir.publish(1)
+        wait_until(lambda: heir.stats()["journal_alerts"] == 0, 20.0)
         let_a_witness_die(rig)
         assert told(rig) == [("PUBLISHER_SILENT", "other_trader")]
 
