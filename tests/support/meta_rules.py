@@ -1,6 +1,7 @@
 """Meta's WhatsApp Cloud API as far as alerts use it: send a text or a template, look at the phone number.
 
-Owns which token, phone number, templates and recipients exist and which requests are refused. Sources:
+Owns which token, phone number, templates and recipients exist and which requests are refused; what is told later, by
+webhook, is the business of `meta_messages`. Sources:
 - developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes: the shape of an
   error, errors at once and by webhook; decide on `code` and `error_data.details`;
 - dualhook.com/docs/api-errors: the HTTP status of each code; other lists give 400 for some of its 429s, so a
@@ -9,29 +10,53 @@ Owns which token, phone number, templates and recipients exist and which request
   Neurotech-HQ/heyoo#94 (131030), shridarpatil/frappe_whatsapp#43 (100), facebook/facebook-ios-sdk#2576 (190),
   sajuthankappan/whatsapp-cloud-api-rs#3 (unknown phone number id), netflie/whatsapp-cloud-api#201 and
   dimagi/open-chat-studio#4277 (newline, tab, more than four spaces in a template parameter);
+- developers.facebook.com/docs/whatsapp/cloud-api/reference/messages: biz_opaque_callback_data, at most 512 characters;
 - nyaruka/courier#1081: text up to 4096 characters; chatwoot/chatwoot#6435: a template's body up to 1024.
 
 Stricter than the sources in one place: they count "characters", this counts UTF-16 code units.
 """
 
-import itertools
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tests.support.meta_messages import (
+    META_APP_SECRET,
+    META_DISPLAY_NUMBER,
+    META_OUTSIDE_WINDOW,
+    META_PHONE_ID,
+    META_VERIFY_TOKEN,
+    MetaMessages,
+)
 from tests.support.provider_rules import Judgement, Message, ProviderRequest, Reply, json_reply, utf16_length
 
+__all__ = [
+    "META_APP_SECRET",
+    "META_NOT_ALLOWED",
+    "META_NOT_ON_WHATSAPP",
+    "META_OUTSIDE_WINDOW",
+    "META_PHONE_ID",
+    "META_RECIPIENT",
+    "META_TEMPLATE",
+    "META_TEMPLATE_LANGUAGE",
+    "META_TEMPLATE_OF_THREE",
+    "META_TOKEN",
+    "META_VERIFY_TOKEN",
+    "MetaRules",
+]
+
 META_TOKEN = "EAAFakeTokenForTests" + "0" * 44
-META_PHONE_ID = "100000000000001"
 META_RECIPIENT = "+12025550111"
 META_NOT_ON_WHATSAPP = "+12025550112"
-META_OUTSIDE_WINDOW = "+12025550113"
 META_NOT_ALLOWED = "+12025550114"
 META_TEMPLATE = "trading_alert"
+META_TEMPLATE_OF_THREE = "trading_alert_details"
 META_TEMPLATE_LANGUAGE = "en_US"
 
 META_TEXT_LIMIT = 4096
 META_TEMPLATE_LIMIT = 1024
+META_REFERENCE_LIMIT = 512
 
 _PATH = re.compile(r"/v(?P<major>\d+)\.\d+/(?P<phone_id>[^/]+)(?P<messages>/messages)?")
 _UNFIT_PARAMETER = re.compile(r"[\n\r\t]| {5}")
@@ -87,17 +112,22 @@ class _RefusedError(Exception):
         self.details = details
 
 
-class MetaRules:
-    """One phone number; `templates` maps (name, language) to how many parameters its body takes."""
+class MetaRules(MetaMessages):
+    """One phone number.
 
-    def __init__(self) -> None:
-        self.templates = {(META_TEMPLATE, META_TEMPLATE_LANGUAGE): 1}
-        self._numbers = itertools.count(1)
+    Attributes:
+        templates: how many parameters the body of each approved template takes, by name and language.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        super().__init__(now)
+        self.templates = {
+            (META_TEMPLATE, META_TEMPLATE_LANGUAGE): 1,
+            (META_TEMPLATE_OF_THREE, META_TEMPLATE_LANGUAGE): 3,
+        }
 
     def judge(self, request: ProviderRequest, *, fails_later: int | None = None) -> Judgement:
-        """Decide on one request; Meta tells later only by webhook, so `fails_later` is not for it."""
-        if fails_later is not None:
-            raise ValueError("Meta tells a late failure by webhook only; script an error instead")
+        """Decide on one request; a message that `fails_later` does so by webhook only."""
         if request.headers.get("authorization") != f"Bearer {META_TOKEN}":
             return Judgement(reply=_bad_token())
         found = _PATH.fullmatch(request.path)
@@ -105,16 +135,16 @@ class MetaRules:
         if found is None or not known:
             return Judgement(reply=_unknown_object(request))
         if request.method == "GET" and not found["messages"]:
-            phone = {"id": META_PHONE_ID, "display_phone_number": "+1 202-555-0110", "verified_name": "Test alerts"}
+            phone = {"id": META_PHONE_ID, "display_phone_number": META_DISPLAY_NUMBER, "verified_name": "Test alerts"}
             return Judgement(reply=json_reply(200, phone))
         if request.method != "POST" or not found["messages"]:
             return Judgement(reply=_unknown_object(request))
         try:
-            return self._send(request.json_object(), int(found["major"]))
+            return self._send(request.json_object(), int(found["major"]), fails_later)
         except _RefusedError as refusal:
             return Judgement(reply=_refuse(refusal.code, refusal.details))
 
-    def _send(self, payload: Mapping[str, object] | None, version: int) -> Judgement:
+    def _send(self, payload: Mapping[str, object] | None, version: int, fails_later: int | None) -> Judgement:
         if payload is None or payload.get("messaging_product") != "whatsapp":
             raise _RefusedError(100, "The parameter messaging_product is required.")
         recipient = _recipient(payload.get("to"))
@@ -129,9 +159,11 @@ class MetaRules:
             raise _RefusedError(131030)
         if recipient == META_NOT_ON_WHATSAPP:
             raise _RefusedError(131026)
-        if recipient == META_OUTSIDE_WINDOW and content.template is None:
-            raise _RefusedError(131047)
-        message_id = f"wamid.{next(self._numbers):036X}"
+        if content.template is None and not self.window_is_open(recipient):
+            if not self.tells_window_late:
+                raise _RefusedError(131047)
+            fails_later = fails_later or 131047
+        message_id = self.take(recipient, _reference(payload.get("biz_opaque_callback_data")), fails_later)
         return Judgement(
             reply=json_reply(
                 200,
@@ -148,6 +180,7 @@ class MetaRules:
                 message_id=message_id,
                 template=content.template,
                 parameters=content.parameters,
+                failed_code=fails_later,
             ),
         )
 
@@ -248,6 +281,16 @@ def _recipient(value: object) -> str:
     if not re.fullmatch(r"[1-9]\d{6,14}", digits):
         raise _RefusedError(100, "Parameter Invalid")
     return "+" + digits
+
+
+def _reference(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > META_REFERENCE_LIMIT:
+        raise _RefusedError(
+            100, f"Param biz_opaque_callback_data must be at most {META_REFERENCE_LIMIT} characters long."
+        )
+    return value
 
 
 def _text(value: object) -> _Content:

@@ -86,7 +86,7 @@ class ProviderDesk(Generic[Rules_co]):
             return list(self._requests)
 
     def script(self, *faults: Fault) -> None:
-        """Put faults in line; each next request takes one."""
+        """Put faults in line; each next request takes the first that is meant for its method."""
         with self._changed:
             self._scripted.extend(faults)
 
@@ -101,10 +101,14 @@ class ProviderDesk(Generic[Rules_co]):
             self._scripted.clear()
             self._standing = None
 
-    def next_fault(self) -> Fault | None:
-        """Take the fault for the request that is being served."""
+    def next_fault(self, method: str) -> Fault | None:
+        """Take the fault for the request that is being served, by its HTTP method."""
         with self._changed:
-            fault = self._scripted.popleft() if self._scripted else self._standing
+            fitting = [fault for fault in self._scripted if fault.method in (None, method)]
+            if fitting:
+                self._scripted.remove(fitting[0])
+            standing = self._standing if self._standing and self._standing.method in (None, method) else None
+            fault = fitting[0] if fitting else standing
             if fault is not None:
                 self._met.append(fault)
             return fault

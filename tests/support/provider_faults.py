@@ -6,7 +6,7 @@ takes time waits on an event that `release()` or the closing of the server sets.
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tests.support.provider_rules import ProviderRules, Reply
@@ -50,6 +50,7 @@ class Fault:
         judged: the rules see the request and may accept it.
         reply: makes the answer that replaces the one of the rules.
         fails_later: an accepted message fails afterwards with this code.
+        method: the only HTTP method that meets it; None is any.
     """
 
     name: str
@@ -59,11 +60,17 @@ class Fault:
     hold: Hold | None = None
     drip: Drip | None = None
     fails_later: int | None = None
+    method: str | None = None
 
     def release(self) -> None:
         """End the pause of a hang, now and for every later request that meets it."""
         if self.hold is not None:
             self.hold.released.set()
+
+
+def for_posts(fault: Fault) -> Fault:
+    """Let only a POST meet a fault, which is how messages are sent; what asks about them goes on undisturbed."""
+    return replace(fault, method="POST")
 
 
 def ok() -> Fault:
@@ -139,5 +146,5 @@ def redirect(location: str = "/elsewhere", *, status: int = 302) -> Fault:
 
 
 def fails_later(code: int) -> Fault:
-    """Accept the message and report `code` when its status is asked for, as Twilio does for WhatsApp."""
+    """Accept the message and report `code` later: when its status is asked for, or by callback or webhook."""
     return Fault(name="fails_later", judged=True, fails_later=code)

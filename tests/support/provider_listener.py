@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         location = urlsplit(self.path)
         desk = self.server.desk_for(location.path)
-        fault = desk.next_fault()
+        fault = desk.next_fault(self.command)
         course = fault or ok()
         request = ProviderRequest(
             method=self.command,

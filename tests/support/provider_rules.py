@@ -58,7 +58,7 @@ class Message:
         text: what the recipient reads, after entities parsing; a template's parameters, joined by a space.
         raw_text: what was sent, markup and all.
         silent: the sender asked for no sound.
-        failed_code: the provider accepts now and reports this error later (Twilio's status); None if it delivers.
+        failed_code: the provider accepts now and reports this error later; None if it delivers.
     """
 
     target: str

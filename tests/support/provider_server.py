@@ -30,6 +30,7 @@ from typing import Self
 
 from tests.support.hook_rules import ElsewhereRules, HookRules
 from tests.support.meta_rules import (
+    META_APP_SECRET,
     META_NOT_ALLOWED,
     META_NOT_ON_WHATSAPP,
     META_OUTSIDE_WINDOW,
@@ -37,7 +38,9 @@ from tests.support.meta_rules import (
     META_RECIPIENT,
     META_TEMPLATE,
     META_TEMPLATE_LANGUAGE,
+    META_TEMPLATE_OF_THREE,
     META_TOKEN,
+    META_VERIFY_TOKEN,
     MetaRules,
 )
 from tests.support.provider_desk import AcceptedMessage, ProviderDesk, RecordedRequest
@@ -60,6 +63,7 @@ from tests.support.twilio_rules import (
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
     TWILIO_CONTENT_SID,
+    TWILIO_CONTENT_SID_OF_ONE,
     TWILIO_MESSAGING_SERVICE_SID,
     TWILIO_NOT_JOINED,
     TWILIO_OPTED_OUT,
@@ -71,6 +75,7 @@ from tests.support.twilio_rules import (
 )
 
 __all__ = [
+    "META_APP_SECRET",
     "META_NOT_ALLOWED",
     "META_NOT_ON_WHATSAPP",
     "META_OUTSIDE_WINDOW",
@@ -78,7 +83,9 @@ __all__ = [
     "META_RECIPIENT",
     "META_TEMPLATE",
     "META_TEMPLATE_LANGUAGE",
+    "META_TEMPLATE_OF_THREE",
     "META_TOKEN",
+    "META_VERIFY_TOKEN",
     "TELEGRAM_BLOCKED_CHAT",
     "TELEGRAM_CHAT",
     "TELEGRAM_DEACTIVATED_CHAT",
@@ -91,6 +98,7 @@ __all__ = [
     "TWILIO_ACCOUNT_SID",
     "TWILIO_AUTH_TOKEN",
     "TWILIO_CONTENT_SID",
+    "TWILIO_CONTENT_SID_OF_ONE",
     "TWILIO_MESSAGING_SERVICE_SID",
     "TWILIO_NOT_JOINED",
     "TWILIO_OPTED_OUT",
@@ -115,11 +123,13 @@ class ProviderServer:
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
         on_accepted: Callable[[AcceptedMessage], None] | None = None,
+        telegram: TelegramRules | None = None,
     ) -> None:
+        """Prepare; `telegram` are rules of the test's own, such as ones with limits."""
         self._port = port
         self._ssl_context = ssl_context
         self._changed = threading.Condition()
-        self.telegram = ProviderDesk("telegram", TelegramRules(), self._changed, on_accepted)
+        self.telegram = ProviderDesk("telegram", telegram or TelegramRules(), self._changed, on_accepted)
         self.twilio = ProviderDesk("twilio", TwilioRules(), self._changed, on_accepted)
         self.meta = ProviderDesk("meta", MetaRules(), self._changed, on_accepted)
         self.hook = ProviderDesk("hook", HookRules(), self._changed, on_accepted)

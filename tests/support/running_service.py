@@ -42,6 +42,7 @@ __all__ = [
     "ServiceThread",
     "daemon_environ",
     "daemon_process",
+    "environment_of_a_process",
     "provider_environ",
     "running_service",
     "start_command",
@@ -182,17 +183,22 @@ def daemon_process(environ: Mapping[str, str], tmp_path: Path, *arguments: str) 
 
 def start_command(environ: Mapping[str, str], tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start `alertbus-subscriber ARGUMENTS` in the test's folder with this environment alone."""
-    inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
     return subprocess.Popen(
         [sys.executable, "-m", "subscriber", *arguments],
         cwd=tmp_path,
-        env={**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **environ},
+        env=environment_of_a_process(environ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
+
+
+def environment_of_a_process(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process of ours needs to run, and this environment, and nothing else."""
+    inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **environ}
 
 
 def _collect(stream: IO[str], lines: list[str]) -> None:

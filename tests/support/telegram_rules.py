@@ -18,6 +18,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from tests.support.provider_rules import Judgement, Message, ProviderRequest, Reply, json_reply, utf16_length
+from tests.support.strict_limits import StrictLimits
 from tests.support.telegram_html import MarkupError, parse_html
 from tests.support.telegram_markdown import parse_legacy_markdown, parse_markdown_v2
 
@@ -51,9 +52,13 @@ _BOT = {"id": 123456789, "is_bot": True, "first_name": "Test alerts", "username"
 
 
 class TelegramRules:
-    """One bot and its chats; `chats` may be added to, and maps a chat id to why it refuses, or to None."""
+    """One bot and its chats; `chats` may be added to, and maps a chat id to why it refuses, or to None.
 
-    def __init__(self) -> None:
+    With `limits`, a message that comes too fast is refused with 429 and the seconds to wait.
+    """
+
+    def __init__(self, *, limits: StrictLimits | None = None) -> None:
+        self.limits = limits
         self.chats: dict[str, Reply | None] = {
             TELEGRAM_CHAT: None,
             TELEGRAM_GROUP: None,
@@ -110,6 +115,9 @@ class TelegramRules:
             return Judgement(reply=_refuse(400, "Bad Request: text must be non-empty"))
         if utf16_length(shown) > TELEGRAM_TEXT_LIMIT:
             return Judgement(reply=_refuse(400, "Bad Request: message is too long"))
+        wait = None if self.limits is None else self.limits.wait_asked(chat)
+        if wait is not None:
+            return Judgement(reply=self.rate_limited(wait))
         message_id = next(self._message_ids)
         result = {
             "message_id": message_id,

@@ -5,7 +5,7 @@ import requests
 
 from tests.support.provider_clients import SENDERS, send_hook, send_meta, send_telegram, send_twilio
 from tests.support.provider_desk import ProviderDesk
-from tests.support.provider_faults import error, garbage, ok, ok_false, rate_limited, redirect
+from tests.support.provider_faults import error, for_posts, garbage, ok, ok_false, rate_limited, redirect
 from tests.support.provider_rules import ProviderRules
 from tests.support.provider_server import TELEGRAM_TOKEN, ProviderServer
 
@@ -149,3 +149,13 @@ def test_always_applies_after_the_script_until_it_is_ended(server: ProviderServe
 
 def test_release_of_a_fault_without_a_pause_does_nothing() -> None:
     error(500).release()
+
+
+def test_fault_for_posts_waits_for_a_post(server: ProviderServer) -> None:
+    """What asks about a message, or for the account, neither meets the fault nor uses it up."""
+    server.telegram.script(for_posts(error(503)), error(502))
+    url = f"{server.url}/bot{TELEGRAM_TOKEN}/getMe"
+    assert [requests.get(url, timeout=5).status_code for _ in range(2)] == [502, 200]
+    assert [send_telegram(server).status_code for _ in range(2)] == [503, 200]
+    server.telegram.always(for_posts(error(500)))
+    assert (requests.get(url, timeout=5).status_code, send_telegram(server).status_code) == (200, 500)

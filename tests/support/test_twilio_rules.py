@@ -11,6 +11,7 @@ from tests.support.provider_server import (
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
     TWILIO_CONTENT_SID,
+    TWILIO_CONTENT_SID_OF_ONE,
     TWILIO_MESSAGING_SERVICE_SID,
     TWILIO_NOT_JOINED,
     TWILIO_OPTED_OUT,
@@ -36,6 +37,12 @@ def send(
     """Post the good message with some fields changed, or left out where None."""
     form = {name: value for name, value in (GOOD | changes).items() if value is not None}
     return requests.post(account_url(server, "/Messages"), data=form, auth=auth, timeout=5)
+
+
+def template(*variables: str, sid: str = TWILIO_CONTENT_SID) -> dict[str, Any]:
+    """Return the fields that make a message a template."""
+    numbered = {str(number): text for number, text in enumerate(variables, 1)}
+    return {"Body": None, "ContentSid": sid, "ContentVariables": json.dumps(numbered)}
 
 
 def refusal(answer: requests.Response) -> tuple[int, int]:
@@ -112,7 +119,6 @@ def test_request_for_another_account_or_resource_is_not_found(server: ProviderSe
     for url in (account_url(server, account="AC" + "1" * 32), account_url(server, "/Calls")):
         assert refusal(requests.get(url, auth=GOOD_AUTH, timeout=5)) == (404, 20404)
     assert refusal(requests.post(account_url(server), auth=GOOD_AUTH, timeout=5)) == (404, 20404)
-    assert refusal(requests.get(account_url(server, "/Messages"), auth=GOOD_AUTH, timeout=5)) == (404, 20404)
 
 
 @pytest.mark.parametrize(
@@ -140,14 +146,15 @@ def test_request_for_another_account_or_resource_is_not_found(server: ProviderSe
         ({"Body": None, "ContentSid": TWILIO_CONTENT_SID, "ContentVariables": "[1]"}, 21656),
         ({"Body": None, "ContentSid": TWILIO_CONTENT_SID, "ContentVariables": '{"1":""}'}, 21656),
         ({"Body": None, "ContentSid": TWILIO_CONTENT_SID, "ContentVariables": '{"1":null}'}, 21656),
-        (
-            {
-                "Body": None,
-                "ContentSid": TWILIO_CONTENT_SID,
-                "ContentVariables": json.dumps({"1": "x" * 1601}),
-            },
-            21658,
-        ),
+        ({"StatusCallback": "our server"}, 21609),
+        ({"StatusCallback": "ftp://example.com/"}, 21609),
+        (template(), 21656),
+        (template("x"), 21656),
+        (template("x", "y", "z", "and one more"), 21656),
+        (template("x", "two\nlines", "z"), 21656),
+        (template("x", "a\ttab", "z"), 21656),
+        (template("x", "five     spaces", "z"), 21656),
+        (template("x", "y", "z" * 1601), 21658),
     ],
 )
 def test_send_against_a_rule_is_refused(server: ProviderServer, changes: dict[str, Any], code: int) -> None:
@@ -166,12 +173,13 @@ def test_send_at_the_length_limit_is_queued(server: ProviderServer, body: str) -
 
 
 def test_send_of_a_template_is_queued_with_its_parameters(server: ProviderServer) -> None:
-    variables = json.dumps({"1": "CRITICAL", "2": "x" * 1600})
-    assert send(server, Body=None, ContentSid=TWILIO_CONTENT_SID, ContentVariables=variables).ok
-    (message,) = server.twilio.accepted
+    assert send(server, **template("CRITICAL", "x" * 1600, "four    spaces")).ok
+    assert send(server, **template("All in one", sid=TWILIO_CONTENT_SID_OF_ONE)).ok
+    message, other = server.twilio.accepted
     assert message.template == TWILIO_CONTENT_SID
-    assert message.parameters == ("CRITICAL", "x" * 1600)
-    assert message.text == "CRITICAL " + "x" * 1600
+    assert message.parameters == ("CRITICAL", "x" * 1600, "four    spaces")
+    assert message.text == "CRITICAL " + "x" * 1600 + " four    spaces"
+    assert (other.template, other.parameters) == (TWILIO_CONTENT_SID_OF_ONE, ("All in one",))
 
 
 def test_send_from_sandbox_to_phone_that_never_joined_fails_later(server: ProviderServer) -> None:
@@ -191,9 +199,9 @@ def test_send_from_sandbox_to_phone_that_joined_is_delivered(server: ProviderSer
 def test_send_outside_the_window_fails_later_unless_it_is_a_template(server: ProviderServer) -> None:
     outside = f"whatsapp:{TWILIO_OUTSIDE_WINDOW}"
     free_form = send(server, To=outside).json()["sid"]
-    template = send(server, To=outside, Body=None, ContentSid=TWILIO_CONTENT_SID).json()["sid"]
+    by_template = send(server, To=outside, **template("x", "y", "z")).json()["sid"]
     assert look_up(server, free_form)["error_code"] == 63016
-    assert look_up(server, template)["status"] == "delivered"
+    assert look_up(server, by_template)["status"] == "delivered"
 
 
 def test_send_with_scripted_late_failure_is_queued_and_fails_with_that_code(server: ProviderServer) -> None:

@@ -11,13 +11,10 @@ long on their way in each direction, and CONNECT costs a round trip as a TCP han
 """
 
 import contextlib
-import queue
 import socket
 import socketserver
 import ssl
 import tempfile
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -25,14 +22,13 @@ from typing import Self, TypeVar
 
 import trustme
 
-from tests.support.loopback_server import LoopbackServer
 from tests.support.provider_desk import AcceptedMessage
 from tests.support.provider_server import ProviderServer
+from tests.support.slow_link import CHUNK_BYTES, SlowListener
 
 PROVIDER_HOSTS = ("api.telegram.org", "api.twilio.com", "graph.facebook.com")
 
 _TARGETS = frozenset(f"{host}:443" for host in PROVIDER_HOSTS)
-_CHUNK_BYTES = 65_536
 _HEAD_LIMIT_BYTES = 16_384
 
 Part = TypeVar("Part")
@@ -118,14 +114,13 @@ def _started(part: Part | None) -> Part:
     return part
 
 
-class _ProxyListener(LoopbackServer):
+class _ProxyListener(SlowListener):
     """The proxy's socket; each connection is one tunnel."""
 
     def __init__(self, upstream_port: int, delay_seconds: float) -> None:
+        super().__init__(_Tunnel, name="tls-proxy", delay_seconds=delay_seconds)
         self.upstream_port = upstream_port
-        self.delay_seconds = delay_seconds
         self._asked: list[str] = []
-        super().__init__(0, _Tunnel, name="tls-proxy")
 
     @property
     def connects(self) -> list[str]:
@@ -148,22 +143,14 @@ class _Tunnel(socketserver.BaseRequestHandler):
             if target is None:
                 return
             self.server.asked(target)
-            upstream = self._connect() if target in _TARGETS else None
+            upstream = self.server.connect(self.request) if target in _TARGETS else None
             if upstream is None:
                 self._refuse()
                 return
             with upstream:
                 self.server.closing.wait(2 * self.server.delay_seconds)
-                self._carry(upstream)
-
-    def _connect(self) -> socket.socket | None:
-        try:
-            upstream = socket.create_connection(("127.0.0.1", self.server.upstream_port))
-        except OSError:
-            return None  # the provider server is closed
-        for end in (self.request, upstream):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return upstream
+                self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                self.server.carry(self.request, upstream)
 
     def _refuse(self) -> None:
         self.request.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -172,76 +159,9 @@ class _Tunnel(socketserver.BaseRequestHandler):
         """Read the request's head and return what CONNECT asks for; None if the client left."""
         head = b""
         while b"\r\n\r\n" not in head and len(head) < _HEAD_LIMIT_BYTES:
-            received = self.request.recv(_CHUNK_BYTES)
+            received = self.request.recv(CHUNK_BYTES)
             if not received:
                 return None
             head += received
         method, _, rest = head.decode("latin-1").partition(" ")
         return rest.partition(" ")[0] if method == "CONNECT" else f"{method} without CONNECT"
-
-    def _carry(self, upstream: socket.socket) -> None:
-        broken = threading.Event()
-        self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        there = _Lane(self.request, upstream, self.server, broken)
-        back = _Lane(upstream, self.request, self.server, broken)
-        threads = [
-            threading.Thread(target=step, name="tls-proxy-lane", daemon=True)
-            for step in (there.write, back.read, back.write)
-        ]
-        for thread in threads:
-            thread.start()
-        there.read()
-        for thread in threads:
-            thread.join()
-        if broken.is_set():
-            self.server.will_reset(self.request)
-
-
-class _Lane:
-    """One direction of a tunnel: bytes arrive at `sink` a delay after they left `source`."""
-
-    def __init__(
-        self, source: socket.socket, sink: socket.socket, server: _ProxyListener, broken: threading.Event
-    ) -> None:
-        self._source = source
-        self._sink = sink
-        self._server = server
-        self._broken = broken
-        self._on_the_way: queue.SimpleQueue[tuple[float, bytes | None]] = queue.SimpleQueue()
-
-    def read(self) -> None:
-        """Take bytes in until the source ends, in order or by a reset."""
-        while True:
-            data: bytes | None
-            try:
-                data = self._source.recv(_CHUNK_BYTES)
-            except OSError:
-                data = None
-            self._on_the_way.put((time.monotonic() + self._server.delay_seconds, data))
-            if not data:
-                return
-
-    def write(self) -> None:
-        """Hand bytes out when they are due; pass an end on as an end, a reset as a reset."""
-        while True:
-            due, data = self._on_the_way.get()
-            if self._server.delay_seconds:
-                self._server.closing.wait(max(0.0, due - time.monotonic()))
-            try:
-                if data is None:
-                    self._break()
-                elif data:
-                    self._sink.sendall(data)
-                else:
-                    self._sink.shutdown(socket.SHUT_WR)
-            except OSError:
-                self._break()
-            if not data:
-                return
-
-    def _break(self) -> None:
-        """Wake whoever still reads, so that the tunnel can end with a reset."""
-        self._broken.set()
-        for end in (self._source, self._sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RD)

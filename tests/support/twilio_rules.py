@@ -1,41 +1,63 @@
-"""Twilio's Messages API as far as alerts use it: send by WhatsApp or SMS, look at a message, probe the account.
+"""Twilio's Messages API as far as alerts use it: send by WhatsApp or SMS, look at messages, probe the account.
 
-Owns which account, senders and recipients exist and which requests are refused. Every code quotes its page
-of twilio.com/docs/api/errors; the shape of an error is that of twilio.com/docs/usage/twilios-response. Found
-out late at Twilio, hence accepted here and told by GET .../Messages/<sid>.json: 63015, 63016 (facts: the real
-result arrives only by callback or polling; twilio/twilio-csharp#488 shows `queued` for a phone that never
-joined the sandbox; hackclub/attend#84 shows an empty error message).
+Owns which account, senders, templates and recipients exist and which requests are refused. Every code quotes its
+page of twilio.com/docs/api/errors; the shape of an error is that of twilio.com/docs/usage/twilios-response. Found
+out late at Twilio, hence accepted here and told later: 63015, 63016 (facts: the real result arrives only by callback
+or polling; twilio/twilio-csharp#488 shows `queued` for a phone that never joined the sandbox).
 
-Stricter than a reading of the page allows in one place: 21617 says that emoji and the like count as several
-characters, not how many, so length is in UTF-16 code units.
+Stricter than a reading of the pages allows in two places: 21617 says that emoji and the like count as several
+characters, not how many, so length is in UTF-16 code units; and a template gets exactly the variables it has. A
+further one is 21656 (stellar/stellar-disbursement-platform-backend#974), but for a missing one Twilio would show the
+template's own placeholder, which no alert wants.
 """
 
 import base64
 import binascii
-import itertools
 import json
 import re
-import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from tests.support.provider_rules import Judgement, Message, ProviderRequest, Reply, json_reply, utf16_length
+from tests.support.twilio_messages import (
+    TWILIO_ACCOUNT_SID,
+    TWILIO_AUTH_TOKEN,
+    TWILIO_OUTSIDE_WINDOW,
+    TWILIO_SENDER,
+    WHATSAPP,
+    TwilioMessages,
+)
 
-TWILIO_ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
-TWILIO_AUTH_TOKEN = "fedcba9876543210" * 2
-TWILIO_SENDER = "+12025550100"
+__all__ = [
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_CONTENT_SID",
+    "TWILIO_CONTENT_SID_OF_ONE",
+    "TWILIO_MESSAGING_SERVICE_SID",
+    "TWILIO_NOT_JOINED",
+    "TWILIO_OPTED_OUT",
+    "TWILIO_OUTSIDE_WINDOW",
+    "TWILIO_RECIPIENT",
+    "TWILIO_SANDBOX_SENDER",
+    "TWILIO_SENDER",
+    "TwilioRules",
+]
+
 TWILIO_SANDBOX_SENDER = "+14155238886"  # the sandbox is one number for everybody
 TWILIO_RECIPIENT = "+12025550101"
 TWILIO_OPTED_OUT = "+12025550102"
 TWILIO_NOT_JOINED = "+12025550103"
-TWILIO_OUTSIDE_WINDOW = "+12025550104"
 TWILIO_CONTENT_SID = "HX" + "0123456789abcdef" * 2
+TWILIO_CONTENT_SID_OF_ONE = "HX" + "0011223344556677" * 2
 TWILIO_MESSAGING_SERVICE_SID = "MG" + "0123456789abcdef" * 2
 
 TWILIO_BODY_LIMIT = 1600
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _PATH = re.compile(r"/2010-04-01/Accounts/(?P<account>[^/]+?)(?:/Messages(?:/(?P<message>[^/]+?))?)?\.json")
-_WHATSAPP = "whatsapp:"
+#: 21656: "A variable value used in the body contains a newline, a tab, or more than four consecutive spaces".
+_UNFIT_VARIABLE = re.compile(r"[\n\r\t]| {5}")
 
 # Title of each error page, as the API's message.
 _TITLES = {
@@ -49,6 +71,7 @@ _TITLES = {
     21602: "Message body is required",
     21603: "A 'From' or 'MessagingServiceSid' parameter is required to send a message",
     21604: "The destination 'To' phone number is required to send an SMS",
+    21609: "Invalid 'StatusCallback' URL",
     21610: "Attempt to send to unsubscribed recipient",
     21617: "The concatenated message body exceeds the 1600 character limit",
     21619: "A Message Body, Media URL or Content SID is required",
@@ -66,14 +89,17 @@ _TITLES = {
 _USUAL_CODES = {400: 400, 401: 20003, 404: 20404, 429: 20429, 503: 20503}
 
 
-class TwilioRules:
-    """One account with two WhatsApp senders, of which one is the sandbox, and one SMS number."""
+class TwilioRules(TwilioMessages):
+    """One account with two WhatsApp senders, of which one is the sandbox, and one SMS number.
 
-    def __init__(self) -> None:
+    Attributes:
+        templates: how many variables the body of each approved template has, by ContentSid.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        super().__init__(now)
         self.senders = {TWILIO_SENDER, TWILIO_SANDBOX_SENDER}
-        self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
-        self._sent: dict[str, dict[str, object]] = {}
+        self.templates = {TWILIO_CONTENT_SID: 3, TWILIO_CONTENT_SID_OF_ONE: 1}
 
     def judge(self, request: ProviderRequest, *, fails_later: int | None = None) -> Judgement:
         """Decide on one request; see `fails_later` in provider_faults."""
@@ -83,8 +109,11 @@ class TwilioRules:
         if found is None or found["account"] != TWILIO_ACCOUNT_SID:
             return Judgement(reply=_refuse(404, 20404))
         if request.method == "GET" and found["message"] is not None:
-            return Judgement(reply=self._look_up(found["message"]))
-        if request.method == "GET" and not request.path.endswith("/Messages.json"):
+            return Judgement(reply=_found(self.look_up(found["message"])))
+        if request.method == "GET" and request.path.endswith("/Messages.json"):
+            page = self.listed(request.query)
+            return Judgement(reply=_refuse(400, 400) if page is None else json_reply(200, page))
+        if request.method == "GET":
             account = {"sid": TWILIO_ACCOUNT_SID, "friendly_name": "Test account", "status": "active"}
             return Judgement(reply=json_reply(200, account))
         if request.method != "POST" or not request.path.endswith("/Messages.json"):
@@ -105,56 +134,66 @@ class TwilioRules:
             return 21619
         if not form.get("Body") and not form.get("ContentSid"):
             return 21654 if form.get("ContentVariables") else 21602
-        if sender and sender.startswith(_WHATSAPP) != recipient.startswith(_WHATSAPP):
+        if sender and sender.startswith(WHATSAPP) != recipient.startswith(WHATSAPP):
             return 21910
-        if not _E164.fullmatch(recipient.removeprefix(_WHATSAPP)):
+        if not _E164.fullmatch(recipient.removeprefix(WHATSAPP)):
             return 21211
-        if sender and sender.removeprefix(_WHATSAPP) not in self.senders:
-            return 63007 if sender.startswith(_WHATSAPP) else 21659
-        if recipient.removeprefix(_WHATSAPP) == TWILIO_OPTED_OUT:
+        if sender and sender.removeprefix(WHATSAPP) not in self.senders:
+            return 63007 if sender.startswith(WHATSAPP) else 21659
+        if recipient.removeprefix(WHATSAPP) == TWILIO_OPTED_OUT:
             return 21610
+        return self._content_refusal(form)
+
+    def _content_refusal(self, form: Mapping[str, str]) -> int | None:
         if utf16_length(form.get("Body", "")) > TWILIO_BODY_LIMIT:
             return 21617
-        return _template_refusal(form)
+        if form.get("StatusCallback") and not _is_web_address(form["StatusCallback"]):
+            return 21609
+        return self._template_refusal(form)
+
+    def _template_refusal(self, form: Mapping[str, str]) -> int | None:
+        if not form.get("ContentSid"):
+            return None
+        expected = self.templates.get(form["ContentSid"])
+        if expected is None:
+            return 21655
+        try:
+            variables = _variables(form)
+        except ValueError:
+            return 21656
+        if set(variables) != {str(number + 1) for number in range(expected)}:
+            return 21656
+        if any(_UNFIT_VARIABLE.search(value) for value in variables.values()):
+            return 21656
+        return 21658 if any(utf16_length(value) > TWILIO_BODY_LIMIT for value in variables.values()) else None
 
     def _accept(self, form: Mapping[str, str], fails_later: int | None) -> Judgement:
-        message_id = f"SM{next(self._numbers):032x}"
-        recipient = form["To"].removeprefix(_WHATSAPP)
+        failed_code = fails_later or self._late_refusal(form)
+        resource = self.take(form, failed_code)
         template = form.get("ContentSid") or None
-        parameters = tuple(_variables(form).values()) if template else ()
-        body = form.get("Body", "")
-        failed_code = fails_later or _late_refusal(form)
-        resource: dict[str, object] = {
-            "sid": message_id,
-            "account_sid": TWILIO_ACCOUNT_SID,
-            "from": form.get("From"),
-            "to": form["To"],
-            "body": body,
-            "status": "queued",
-            "error_code": None,
-            "error_message": None,
-            "uri": f"/2010-04-01/Accounts/{TWILIO_ACCOUNT_SID}/Messages/{message_id}.json",
-        }
-        outcome = {"status": "delivered"} if failed_code is None else {"status": "failed"}
-        with self._lock:
-            self._sent[message_id] = {**resource, **outcome, "error_code": failed_code}
+        variables = _variables(form) if template else {}
+        parameters = tuple(variables[name] for name in sorted(variables, key=int))
         return Judgement(
             reply=json_reply(201, resource),
             message=Message(
-                target=recipient,
-                text=" ".join(parameters) if template else body,
-                raw_text=body,
-                message_id=message_id,
+                target=form["To"].removeprefix(WHATSAPP),
+                text=" ".join(parameters) if template else form.get("Body", ""),
+                raw_text=form.get("Body", ""),
+                message_id=str(resource["sid"]),
                 template=template,
                 parameters=parameters,
                 failed_code=failed_code,
             ),
         )
 
-    def _look_up(self, message_id: str) -> Reply:
-        with self._lock:
-            resource = self._sent.get(message_id)
-        return _refuse(404, 20404) if resource is None else json_reply(200, resource)
+    def _late_refusal(self, form: Mapping[str, str]) -> int | None:
+        """Return the code that a WhatsApp message fails with after it was queued, or None."""
+        recipient = form["To"].removeprefix(WHATSAPP)
+        if not form["To"].startswith(WHATSAPP):
+            return None
+        if form.get("From") == WHATSAPP + TWILIO_SANDBOX_SENDER and recipient == TWILIO_NOT_JOINED:
+            return 63015
+        return None if form.get("ContentSid") or self.window_is_open(recipient) else 63016
 
     def rate_limited(self, retry_after: int | None) -> Reply:
         """20429: HTTP 429, never processed, always safe to retry; how long to wait is rarely said."""
@@ -167,6 +206,15 @@ class TwilioRules:
     def ok_false(self) -> Reply:
         """A message resource that failed, under HTTP 200."""
         return json_reply(200, {"status": "failed", "error_code": 63018, "error_message": None})
+
+
+def _found(resource: Mapping[str, object] | None) -> Reply:
+    return _refuse(404, 20404) if resource is None else json_reply(200, resource)
+
+
+def _is_web_address(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _refuse(status: int, code: int, headers: Mapping[str, str] | None = None) -> Reply:
@@ -201,23 +249,3 @@ def _variables(form: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(variables, dict) or not all(isinstance(value, str) and value for value in variables.values()):
         raise ValueError("ContentVariables")
     return variables
-
-
-def _template_refusal(form: Mapping[str, str]) -> int | None:
-    if not form.get("ContentSid"):
-        return None
-    if form["ContentSid"] != TWILIO_CONTENT_SID:
-        return 21655
-    try:
-        variables = _variables(form)
-    except ValueError:
-        return 21656
-    return 21658 if any(utf16_length(value) > TWILIO_BODY_LIMIT for value in variables.values()) else None
-
-
-def _late_refusal(form: Mapping[str, str]) -> int | None:
-    """Return the code that a WhatsApp message fails with after it was queued, or None."""
-    if form.get("From") == _WHATSAPP + TWILIO_SANDBOX_SENDER and form["To"] == _WHATSAPP + TWILIO_NOT_JOINED:
-        return 63015
-    outside = form["To"] == _WHATSAPP + TWILIO_OUTSIDE_WINDOW
-    return 63016 if outside and not form.get("ContentSid") else None

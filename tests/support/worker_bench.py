@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC
 from random import Random
@@ -13,8 +13,21 @@ from typing import Any, Final, Self
 from bus.alerts import Alert, SystemEvent
 from bus.clock import Clock
 from subscriber.channels.channel import Channel
-from subscriber.deliveries import Dialect, Limit, Message, MessageLimits, Outcome, PlannedDelivery, Reason
+from subscriber.channels.memory import ChannelMemory
+from subscriber.deliveries import (
+    Dialect,
+    Limit,
+    Message,
+    MessageLimits,
+    Outcome,
+    PlannedDelivery,
+    Reason,
+    Receipt,
+    ReceiptMode,
+    Window,
+)
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.delivery.meters import Meters
 from subscriber.delivery.worker import DeliveryWorker, WorkerSettings
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.retry import RetryPolicy
@@ -33,7 +46,14 @@ class ScriptedChannel:
     """A channel whose next answers are told beforehand; after them it accepts everything."""
 
     def __init__(
-        self, name: str = "telegram", *answers: Answer, pace: tuple[Limit, ...] = (), concurrency: int = 1
+        self,
+        name: str = "telegram",
+        *answers: Answer,
+        pace: tuple[Limit, ...] = (),
+        concurrency: int = 1,
+        probes: Iterable[Answer] = (),
+        memory: ChannelMemory | None = None,
+        receipts: ReceiptMode = ReceiptMode.NONE,
     ) -> None:
         self.name = name
         self.provider = "scripted"
@@ -41,23 +61,42 @@ class ScriptedChannel:
         self.pace = pace
         self.concurrency = concurrency
         self.answers = deque(answers)
+        self.probes = deque(probes)
+        self.memory = memory or ChannelMemory()
+        self.receipts = receipts
+        self.window = Window.NONE
         self.sent: list[Message] = []
+        self.probed = 0
 
     def send(self, message: Message) -> Outcome:
         self.sent.append(message)
-        answer = self.answers.popleft() if self.answers else ACCEPTED
-        if isinstance(answer, Exception):
-            raise answer
-        return answer if isinstance(answer, Outcome) else answer(message)
+        return _given(self.answers, message)
 
     def rehearse(self, message: Message) -> str:
         return f"POST nowhere, {len(message.body)} characters"
 
     def probe(self) -> Outcome:
-        return ACCEPTED
+        self.probed += 1
+        return _given(self.probes, Message("", "", Dialect.PLAIN))
+
+    def ask_inbound(self) -> bool:
+        return False
+
+    def ask_receipt(self, message_id: str) -> Receipt | Outcome:
+        raise NotImplementedError
+
+    def judge_receipt(self, receipt: Receipt, *, by_template: bool) -> Outcome:
+        raise NotImplementedError
 
     def close(self) -> None:
         pass
+
+
+def _given(answers: deque[Answer], message: Message) -> Outcome:
+    answer = answers.popleft() if answers else ACCEPTED
+    if isinstance(answer, Exception):
+        raise answer
+    return answer if isinstance(answer, Outcome) else answer(message)
 
 
 class HighestJitter(Random):
@@ -90,10 +129,10 @@ class Bench:
         for worker in self.workers:
             assert worker.join(10.0), f"{worker.name} did not stop"
 
-    def desk(self, channel: Channel) -> ChannelDesk:
-        """Make a desk for a channel, with its metrics."""
+    def desk(self, channel: Channel, meters: Meters | None = None) -> ChannelDesk:
+        """Make a desk for a channel, with its metrics; its breaker waits as long as it may."""
         self.metrics.add_channel(channel.name, enabled=True)
-        return ChannelDesk(channel, self.clock)
+        return ChannelDesk(channel, self.clock, meters=meters, rng=HighestJitter())
 
     def start(self, desk: ChannelDesk, name: str = "worker", **changes: Any) -> DeliveryWorker:
         """Start a worker; `changes` are fields of WorkerSettings."""
