@@ -3,15 +3,20 @@
 from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
 from subscriber.store.incoming import Incoming
 from subscriber.store.inserting import Accepted
+from subscriber.store.receipts import Closed, FailedReceipt, Noted, WaitingReceipt
 from subscriber.store.store import Store
 from subscriber.store.streams import StreamPosition, StreamState
 
 __all__ = [
     "DEFAULT_BUSY_TIMEOUT_SECONDS",
     "Accepted",
+    "Closed",
     "Database",
+    "FailedReceipt",
     "Incoming",
+    "Noted",
     "Store",
     "StreamPosition",
     "StreamState",
+    "WaitingReceipt",
 ]

@@ -15,6 +15,8 @@ from subscriber.store import schema
 from subscriber.store.settings import Settings, write_setting
 
 _queue: Final = schema.notification_queue
+_attempt: Final = schema.attempt
+_memory: Final = schema.channel_memory
 _NOTED: Final = "clock"
 _SET_AT: Final = "clock_set_us"
 
@@ -61,7 +63,8 @@ class Anchoring(Settings):
         """
         with self.database.writing() as connection:
             if not self.database.is_postgresql:
-                connection.execute(_move, {"moved_us": step_us})
+                for statement in _moves:
+                    connection.execute(statement, {"moved_us": step_us})
             self._note(connection, note)
             write_setting(self.database, connection, _SET_AT, str(note.wall_us), note.wall_us)
 
@@ -70,12 +73,14 @@ class Anchoring(Settings):
 
 
 _step: Final = bindparam("moved_us", type_=BigInteger)
-_move: Final = (
+_moves: Final = (
     update(_queue)
     .where(schema.OPEN)
     .values(
         due_at=_queue.c.due_at + _step,
         published_us=_queue.c.published_us + _step,
         lease_until=_queue.c.lease_until + _step,
-    )
+    ),
+    update(_attempt).where(schema.UNTOLD).values(receipt_due=_attempt.c.receipt_due + _step),
+    update(_memory).values({name: _memory.c[name] + _step for name in ("held_until", "inbound", "outside")}),
 )

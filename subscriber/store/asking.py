@@ -24,6 +24,7 @@ _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
 _link: Final = schema.attempt_delivery
+_receipt: Final = schema.receipt
 
 #: An alert as it is stored, for `alert_from`.
 _stored: Final = (*(column for column in _alert.c if column.name != "body"), BODY, _alert.c.id.label("alert_id"))
@@ -64,7 +65,7 @@ class Asking(StorePart):
         return [{**_alert_fields(row), "deliveries": deliveries[row.id]} for row in alerts]
 
     def story(self, alert_id: UUID) -> Fields | None:
-        """Return all that is known of one alert: where it came from, its deliveries, and their attempts.
+        """Return all that is known of one alert: where it came from, its deliveries, their attempts and receipts.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -260,7 +261,21 @@ def _attempts_of(connection: Connection, delivery_ids: Iterable[int]) -> default
         .where(_link.c.delivery_id.in_(list(delivery_ids)))
         .order_by(_attempt.c.id)
     )
-    for row in connection.execute(statement):
+    rows = connection.execute(statement).all()
+    receipts = _receipts_of(connection, {row.id for row in rows})
+    for row in rows:
         fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-        found[fields.pop("delivery_id")].append(fields)
+        del fields["receipt_due"]
+        fields["receipt_at"] = fields.pop("receipt_us")
+        fields["by_template"] = bool(row.by_template)
+        found[fields.pop("delivery_id")].append({**fields, "receipts": receipts[row.id]})
+    return found
+
+
+def _receipts_of(connection: Connection, attempts: Iterable[int]) -> defaultdict[int, list[Fields]]:
+    found: defaultdict[int, list[Fields]] = defaultdict(list)
+    statement = select(_receipt).where(_receipt.c.attempt_id.in_(list(attempts))).order_by(_receipt.c.id)
+    for row in connection.execute(statement):
+        at_us = row.received_us if row.at_us is None else row.at_us
+        found[row.attempt_id].append({"state": row.state, "at": at_us, "code": row.code, "detail": row.detail})
     return found

@@ -16,7 +16,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from subscriber.store import auditing_alerts, auditing_deliveries, auditing_losses, auditing_streams
+from subscriber.store import (
+    auditing_alerts,
+    auditing_deliveries,
+    auditing_losses,
+    auditing_receipts,
+    auditing_streams,
+)
 from subscriber.store.auditing_alerts import Counts
 from subscriber.store.database import Database
 from subscriber.store.journals import audit_journal
@@ -72,6 +78,8 @@ class Auditing(Streams, Settings):
             auditing_deliveries.audit_deliveries,
             auditing_deliveries.audit_attempts,
             auditing_deliveries.audit_duplicates,
+            auditing_receipts.audit_receipts,
+            auditing_receipts.audit_told_attempts,
         ):
             last: int | None = 0
             while last is not None:

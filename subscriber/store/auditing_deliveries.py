@@ -13,11 +13,12 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select
 
 from subscriber.deliveries import OPEN_STATES, DeliveryState, Mark, Reason
 from subscriber.store import schema
+from subscriber.store.arrivals import ARRIVED
 from subscriber.store.auditing_alerts import alert_named
 from subscriber.store.auditing_streams import AnyRow
-from subscriber.store.delivering import SET_BY_HAND
-from subscriber.store.leases import INTERRUPTED
+from subscriber.store.interruptions import INTERRUPTED
 from subscriber.store.ledger import FaultKind, Findings
+from subscriber.store.part import SET_BY_HAND
 
 #: Rows of one snapshot.
 GROUP: Final = 20_000
@@ -104,7 +105,9 @@ def _contradiction(row: AnyRow) -> str:
     """Say what does not fit between a delivery's state and its attempts."""
     if row.status not in _TOLD:
         return "the attempt that ended it was accepted" if row.took else "its last attempt was accepted"
-    return "the attempt that ended it was not accepted" if row.refused else "no attempt of it was accepted"
+    if row.refused and not row.took:
+        return "the attempt that ended it was not accepted"
+    return "no receipt says that it arrived" if row.acceptances else "no attempt of it was accepted"
 
 
 def _last_of(column: Any) -> Any:
@@ -167,14 +170,16 @@ def _count(condition: Any) -> Any:
 
 _is_told: Final = _queue.c.status.in_(sorted(_TOLD))
 _is_untold: Final = _queue.c.status.in_(sorted(_UNTOLD))
+_is_delivered: Final = _queue.c.status == DeliveryState.DELIVERED.value
 _by_hand: Final = func.coalesce(_queue.c.last_detail, "") == SET_BY_HAND
 _acceptances: Final = _count(_accepted)
+_arrivals: Final = _count(_attempt.c.receipt.in_(sorted(ARRIVED)))
 # Ids of one delivery's attempts rise in time. One after an acceptance was asked for by hand.
 _accepted_last: Final = func.max(case((_accepted, _attempt.c.id))) == func.max(_attempt.c.id)
 _took: Final = _count(_accepted & _at_the_end)
 _refused: Final = _count(~_accepted & _at_the_end & _answered)
 _contradicted: Final = (
-    select(*_shown, _took.label("took"), _refused.label("refused"))
+    select(*_shown, _took.label("took"), _refused.label("refused"), _acceptances.label("acceptances"))
     .select_from(_queue)
     .outerjoin(_link, _link.c.delivery_id == _queue.c.id)
     .outerjoin(_attempt, _attempt.c.id == _link.c.attempt_id)
@@ -186,6 +191,7 @@ _contradicted: Final = (
             ~_is_told & ~_is_open & (_took > 0) & (_refused == 0),
             _is_untold & ~_by_hand & _accepted_last & _queue.c.open_attempt.is_(None),
             _is_told & ~_by_hand & (_acceptances == 0),
+            _is_delivered & ~_by_hand & (_arrivals == 0),
         )
     )
 )

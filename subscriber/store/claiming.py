@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 from uuid import uuid4
@@ -27,11 +27,11 @@ from bus.alerts import Alert
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import Delivery, DeliveryState
 from subscriber.store import schema
-from subscriber.store.leases import FREE, by_token, settle_interrupted, update_held, update_of_held
-from subscriber.store.part import BODY, StorePart, alert_from, chunks
+from subscriber.store.interruptions import settle_interrupted
+from subscriber.store.leases import FREE, by_token, update_held, update_of_held
+from subscriber.store.part import StorePart, alerts_of, chunks
 
 _queue: Final = schema.notification_queue
-_alert: Final = schema.alert
 
 
 class Claiming(StorePart):
@@ -43,7 +43,8 @@ class Claiming(StorePart):
         """Take deliveries of a channel that are due: by priority, then the oldest first.
 
         A delivery whose lease ran out is taken over. Where its former holder left an attempt open, that attempt is
-        closed in doubt, and the delivery comes as `in_doubt`, a possible repeat, with one retry more.
+        closed in doubt, and the delivery comes as `in_doubt`, a possible repeat, with one retry more; one of which a
+        receipt came meanwhile has ended, and does not come.
 
         Args:
             channel: Whose deliveries.
@@ -70,8 +71,9 @@ class Claiming(StorePart):
             ).all()
             interrupted = [row.id for row in rows if row.open_attempt is not None]
             in_doubt = set(interrupted)
-            settle_interrupted(connection, interrupted, self._now_us())
-            alerts = _alerts_of(connection, {row.alert_id for row in rows})
+            ended = settle_interrupted(connection, interrupted, self._now_us())
+            rows = [row for row in rows if row.id not in ended]
+            alerts = alerts_of(connection, {row.alert_id for row in rows})
         rows = sorted(rows, key=lambda row: (row.priority, row.published_us, row.id))
         return [_delivery(row, alerts[row.alert_id], token, interrupted=row.id in in_doubt) for row in rows]
 
@@ -198,19 +200,6 @@ def _claim_statement(wanted: TextClause, lease_now: ColumnElement[int]) -> Updat
 _next_due: Final = select(
     func.min(case((_queue.c.lease_until > _queue.c.due_at, _queue.c.lease_until), else_=_queue.c.due_at))
 ).where(_queue.c.channel == bindparam("channel_name"), schema.OPEN)
-
-_bodies: Final = select(
-    _alert.c.id.label("alert_id"),
-    BODY,
-    *(_alert.c[name] for name in ("source", "kind", "event_type", "severity", "symbol", "agent_name")),
-).where(_alert.c.id.in_(bindparam("ids", expanding=True)))
-
-
-def _alerts_of(connection: Connection, ids: Iterable[bytes]) -> dict[bytes, Alert]:
-    found: dict[bytes, Alert] = {}
-    for some in chunks(list(ids)):
-        found.update({row.alert_id: alert_from(row) for row in connection.execute(_bodies, {"ids": some})})
-    return found
 
 
 def _delivery(row: Row[Any], alert: Alert, token: str, *, interrupted: bool) -> Delivery:

@@ -1,6 +1,7 @@
 """Records attempts and what they make of deliveries: the attempt is written before the request, and closed after it.
 
-So a crash between the two leaves evidence: an open attempt, which the delivery's next holder finds (`leases.py`).
+So a crash between the two leaves evidence: an open attempt, which the delivery's next holder finds
+(`interruptions.py`).
 """
 
 from __future__ import annotations
@@ -8,22 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final, assert_never
+from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Integer,
-    Text,
-    Update,
-    bindparam,
-    func,
-    insert,
-    null,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import BigInteger, Boolean, Integer, Text, Update, bindparam, func, insert, null, or_, select, update
 
 from bus.clock import shift_of
 from subscriber.deliveries import (
@@ -31,25 +19,33 @@ from subscriber.deliveries import (
     Decision,
     Delivery,
     DeliveryState,
-    Done,
     GiveUp,
     Outcome,
-    Reason,
+    ReceiptMode,
     RetryAt,
     Why,
 )
 from subscriber.errors import LeaseLost
 from subscriber.store import schema
-from subscriber.store.leases import FREE, settle_interrupted, update_held, update_of_held
-from subscriber.store.part import StorePart, storable
+from subscriber.store.arrivals import Ended, apply_news, lock_message
+from subscriber.store.consequences import (
+    TOLD_LATER,
+    changes_of,
+    check_final,
+    closing,
+    end_attempt,
+    end_told_later,
+    expecting,
+)
+from subscriber.store.fallbacks import hand_over, lock_alerts
+from subscriber.store.interruptions import settle_interrupted
+from subscriber.store.leases import FREE, update_held, update_of_held
+from subscriber.store.part import SET_BY_HAND, StorePart
+from subscriber.store.receipts import Closed
 
 _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
 
-#: Outcomes that are the channel's fault and say nothing about the delivery: they do not count as a retry.
-_NOT_COUNTED: Final = frozenset({Reason.RATE_LIMITED, Reason.UNAUTHORIZED})
-#: What a delivery's record says when a person said how it stands.
-SET_BY_HAND: Final = "set by hand"
 #: The plan's word for what `DeliveryState` calls accepted.
 SENT: Final = "sent"
 
@@ -89,7 +85,10 @@ class Delivering(StorePart):
         decision: Decision,
         seconds: float,
         shift_us: int | None = None,
-    ) -> None:
+        *,
+        receipts: ReceiptMode = ReceiptMode.NONE,
+        fallbacks: Sequence[str] = (),
+    ) -> Closed:
         """Record how an attempt ended and what becomes of its deliveries, in one transaction; the leases end.
 
         Args:
@@ -99,30 +98,42 @@ class Delivering(StorePart):
             decision: What follows for every one of the deliveries.
             seconds: How long the request took.
             shift_us: `bus.clock.shift_of` our clock when the decision was taken: it may have been set since.
+            receipts: How the channel hears whether an accepted message arrived; what it heard already is applied.
+            fallbacks: The channels to choose from where the decision says so, in order.
+
+        Returns:
+            What the deliveries are now, which is more than the decision where a receipt came first.
 
         Raises:
             LeaseLost: Another worker took one of them over, and closed the attempt as in doubt; nothing was recorded.
             StoreError: The database can't be used at the moment; nothing was recorded, and trying again is harmless.
         """
         now_us = self._now_us()
-        closed = {
-            "which": attempt,
-            "at_us": now_us,
-            "ended_as": outcome.reason.value,
-            "http_status": outcome.status,
-            "provider_code": _text_or_none(outcome.code),
-            "said": storable(outcome.detail),
-            "message_id": _text_or_none(outcome.provider_message_id),
-            "doubt": _in_doubt(outcome, decision),
-            "took": seconds,
-        }
+        told_later = receipts in TOLD_LATER
+        closed = {"which": attempt, "took": seconds, **closing(outcome, decision, now_us)}
+        close = _close_attempt
+        if told_later:
+            closed |= expecting(outcome, receipts, now_us)
+            close = _close_told_later
+        message_id: str | None = closed["message_id"]
+        fallbacks = fallbacks if isinstance(decision, GiveUp) and decision.fallback else ()
+        ids = [delivery.id for delivery in deliveries]
         with self.database.writing() as connection:
+            if told_later and message_id is not None:
+                lock_message(self.database, connection, message_id)
+            if fallbacks:
+                lock_alerts(connection, ids)
             moved = 0 if shift_us is None else shift_of(self.database.clock) - shift_us
             if moved and isinstance(decision, RetryAt):
                 decision = replace(decision, due_at_us=decision.due_at_us + moved)
-            update_held(connection, deliveries, _close_deliveries, _changes(outcome, decision, now_us))
-            if connection.execute(_close_attempt, closed).rowcount != 1:
+            changes = changes_of(outcome, decision, now_us)
+            update_held(connection, deliveries, _close_deliveries, changes)
+            if connection.execute(close, closed).rowcount != 1:
                 raise LeaseLost(f"{LeaseLost.__doc__} Its attempt is closed already.")
+            ended = apply_news(connection, attempt, message_id, now_us) if told_later else {}
+            untold = [number for number in ids if number not in ended]
+            fallback = hand_over(connection, untold, fallbacks, now_us) if fallbacks else None
+        return Closed(_state_after(changes["new_status"], ended, untold), fallback)
 
     def finish(self, delivery: Delivery, state: DeliveryState, why: Why | None = None) -> None:
         """End a delivery without an attempt: expired, suppressed, folded.
@@ -132,7 +143,7 @@ class Delivering(StorePart):
             LeaseLost: Another worker holds it.
             StoreError: The database can't be used at the moment; nothing changed.
         """
-        _check_final(state)
+        check_final(state)
         changes = {"new_status": state.value, "ended_us": self._now_us(), "new_why": why and why.value}
         with self.database.writing() as connection:
             update_held(connection, [delivery], _finish, changes)
@@ -186,20 +197,8 @@ class Delivering(StorePart):
 # where the column stands behind it in a coalesce.
 _insert_attempt: Final = insert(_attempt).returning(_attempt.c.id)
 _insert_links: Final = insert(schema.attempt_delivery)
-_close_attempt: Final = (
-    update(_attempt)
-    .where(_attempt.c.id == bindparam("which"), _attempt.c.closed_us.is_(None))
-    .values(
-        closed_us=bindparam("at_us"),
-        reason=bindparam("ended_as"),
-        status=bindparam("http_status"),
-        code=bindparam("provider_code"),
-        detail=bindparam("said"),
-        provider_message_id=bindparam("message_id"),
-        in_doubt=bindparam("doubt"),
-        seconds=bindparam("took"),
-    )
-)
+_close_attempt: Final = end_attempt.where(_attempt.c.closed_us.is_(None))
+_close_told_later: Final = end_told_later.where(_attempt.c.closed_us.is_(None))
 _close_deliveries: Final = update_of_held(
     {
         **FREE,
@@ -224,45 +223,11 @@ _finish: Final = update_of_held(
 _rehearsed: Final = update_of_held({**FREE, "retries": _queue.c.retries + 1})
 
 
-def _changes(outcome: Outcome, decision: Decision, now_us: int) -> dict[str, Any]:
-    """Return what a closed attempt changes in its deliveries: the parameters of `_close_deliveries`."""
-    in_doubt = _in_doubt(outcome, decision)
-    changes: dict[str, Any] = {
-        "new_status": None,
-        "new_due_us": None,
-        "counted": int(outcome.reason not in _NOT_COUNTED),
-        "doubt": in_doubt,
-        "ended_us": now_us,
-        "ended_as": outcome.reason.value,
-        "said": storable(outcome.detail),
-        "provider_code": _text_or_none(outcome.code),
-    }
-    match decision:
-        case Done():
-            return {**changes, "new_status": DeliveryState.ACCEPTED.value, "counted": 0}
-        case RetryAt():
-            # without a doubt of its own it leaves the state as it is: an older doubt stays
-            state = DeliveryState.IN_DOUBT.value if in_doubt else None
-            again = {"new_status": state, "new_due_us": decision.due_at_us, "ended_us": None}
-            return {**changes, **again, "counted": int(decision.counts)}
-        case GiveUp():
-            _check_final(decision.state)
-            return {**changes, "new_status": decision.state.value}
-        case _:
-            assert_never(decision)
-
-
-def _check_final(state: DeliveryState) -> None:
-    if state in OPEN_STATES:
-        raise ValueError(f"A delivery does not end as {state.value}.")
-
-
-def _in_doubt(outcome: Outcome, decision: Decision) -> bool:
-    return outcome.in_doubt or (isinstance(decision, RetryAt) and decision.in_doubt)
-
-
-def _text_or_none(text: str | None) -> str | None:
-    return None if text is None else storable(text)
+def _state_after(status: str | None, ended: Ended, untold: Sequence[int]) -> DeliveryState | None:
+    """Say what the deliveries of a closed attempt are: by the decision, or all of them by what came before."""
+    if not untold:
+        return min(ended.values(), key=lambda state: state is DeliveryState.DELIVERED)
+    return None if status is None else DeliveryState(status)
 
 
 def _state_of(status: str) -> DeliveryState:

@@ -4,8 +4,7 @@ A delivery is held by a token until a time. A result is recorded only while the 
 that was taken over can't change anything. The times of leases are the server's clock on PostgreSQL and this machine's
 on SQLite; when a delivery is due is the daemon's clock.
 
-Whoever ends a lease while an attempt is open closes that attempt as in doubt: nobody knows whether the provider took
-the message.
+Whoever ends a lease while an attempt is open settles it: see `interruptions.py`.
 
 Lock order: deliveries, then attempts.
 """
@@ -16,18 +15,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Update, bindparam, null, select, true, update
+from sqlalchemy import Connection, Update, bindparam, null, update
 
-from subscriber.deliveries import Delivery, DeliveryState, Reason
+from subscriber.deliveries import Delivery
 from subscriber.errors import LeaseLost
 from subscriber.store import schema
 from subscriber.store.part import chunks
 
 _queue: Final = schema.notification_queue
-_attempt: Final = schema.attempt
 
-#: What an attempt's record says when its worker ended before it could write the answer down.
-INTERRUPTED: Final = "the worker ended before the answer was recorded"
 #: The values of a row that nobody holds.
 FREE: Final[Mapping[str, Any]] = {
     "lease": null(),
@@ -74,32 +70,4 @@ def update_held(
     if changed != len(deliveries):
         raise LeaseLost(
             f"{LeaseLost.__doc__} Lost: {len(deliveries) - changed} of {len(deliveries)} deliveries of this claim."
-        )
-
-
-def settle_interrupted(connection: Connection, ids: Sequence[int], now_us: int) -> None:
-    """Make deliveries whose attempt was left open in doubt, and close that attempt."""
-    for some in chunks(ids):
-        rows = connection.execute(
-            select(_queue.c.id, _queue.c.open_attempt).where(_queue.c.id.in_(some), _queue.c.open_attempt.is_not(None))
-        ).all()
-        if not rows:
-            continue
-        connection.execute(
-            update(_queue)
-            .where(_queue.c.id.in_([row.id for row in rows]))
-            .values(
-                status=DeliveryState.IN_DOUBT.value,
-                possible_repeat=true(),
-                retries=_queue.c.retries + 1,
-                open_attempt=null(),
-                last_reason=Reason.TIMEOUT.value,
-                last_detail=INTERRUPTED,
-                last_code=null(),
-            )
-        )
-        connection.execute(
-            update(_attempt)
-            .where(_attempt.c.id.in_({row.open_attempt for row in rows}), _attempt.c.closed_us.is_(None))
-            .values(closed_us=now_us, reason=Reason.TIMEOUT.value, in_doubt=true(), detail=INTERRUPTED)
         )

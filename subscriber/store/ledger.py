@@ -39,7 +39,8 @@ class FaultKind(StrEnum):
     MISSING_DELIVERY = "missing_delivery"  #: planned, and not there
     UNPLANNED_DELIVERY = "unplanned_delivery"  #: there, and not planned
     TWO_STATES = "two_states"  #: a delivery of which two records say different things
-    UNKNOWN_STATE = "unknown_state"  #: a delivery whose state is no word of DeliveryState
+    LOST_RECEIPT = "lost_receipt"  #: a receipt from which nothing followed, or not what it says
+    UNKNOWN_STATE = "unknown_state"  #: a delivery or a receipt whose state is none
     NOT_ROUTED = "not_routed"  #: a CRITICAL that was planned for nobody
     WRONG_MARK = "wrong_mark"  #: an alert that is marked as planned for nobody and was not, or the other way round
     WRONG_SEVERITY = "wrong_severity"  #: an alert whose column says another severity than its body

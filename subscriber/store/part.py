@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, cast
+from sqlalchemy import Connection, LargeBinary, bindparam, cast, select
 
 from bus.alerts import Alert, OpaqueAlert, Severity
 from bus.conversion import valid_unicode
@@ -21,6 +21,13 @@ Item = TypeVar("Item")
 #: An alert's body as bytes, whatever SQLite has there: a value that was changed may be of another type than its column,
 #: and a text that is no UTF-8 could not even be read.
 BODY: Final = cast(schema.alert.c.body, LargeBinary).label("body")
+_bodies: Final = select(
+    schema.alert.c.id.label("alert_id"),
+    BODY,
+    *(schema.alert.c[name] for name in ("source", "kind", "event_type", "severity", "symbol", "agent_name")),
+).where(schema.alert.c.id.in_(bindparam("ids", expanding=True)))
+#: What a delivery's record says when a person said how it stands.
+SET_BY_HAND: Final = "set by hand"
 #: The 16 bytes of a UUID.
 _ID_BYTES: Final = 16
 #: What stands for a name that is empty.
@@ -49,6 +56,14 @@ def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Cut what stands in an IN (…) into pieces that SQLite takes."""
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
+
+
+def alerts_of(connection: Connection, ids: Iterable[bytes]) -> dict[bytes, Alert]:
+    """Read alerts by the 16 bytes of their ids."""
+    found: dict[bytes, Alert] = {}
+    for some in chunks(list(ids)):
+        found.update({row.alert_id: alert_from(row) for row in connection.execute(_bodies, {"ids": some})})
+    return found
 
 
 def alert_from(row: Any) -> Alert:

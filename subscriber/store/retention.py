@@ -1,10 +1,10 @@
 """Removes what is too old, and writes down in the same transaction how much of what it was, for the ledger.
 
-What people still have to see stays, however old it is: an alert with a delivery that waits or is in doubt, one whose
-number is not acknowledged yet, and one that told of a silence or a hung loop whose end is untold. What can't be counted
-right stays too, for the audit to tell of it.
+What people still have to see stays, however old it is: an alert with a delivery that waits or is in doubt, one with a
+message that failed after its acceptance and is not settled, one whose number is not acknowledged yet, and one that told
+of a silence or a hung loop whose end is untold. What can't be counted right stays too, for the audit to tell of it.
 
-Lock order: streams, alerts, deliveries, attempts; the same as everybody's.
+Lock order: streams, alerts, deliveries, attempts, receipts; the same as everybody's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, case, delete, or_, select
 
+from bus.clock import MICROSECONDS
 from subscriber.deliveries import OPEN_STATES, DeliveryState, Mark
 from subscriber.store import schema
 from subscriber.store.auditing_alerts import CHANNEL, PLANNED, plan_of
@@ -30,7 +31,10 @@ _link: Final = schema.attempt_delivery
 _stream: Final = schema.stream
 _mark: Final = schema.stream_mark
 _total: Final = schema.ledger_total
+_receipt: Final = schema.receipt
 
+#: How long a receipt may wait for the attempt that it is about: providers repeat theirs for as long.
+_STRAY_US: Final = 7 * 86_400 * MICROSECONDS
 _FINAL: Final = frozenset(state.value for state in DeliveryState if state not in OPEN_STATES)
 
 
@@ -41,6 +45,7 @@ class Pruned:
     alerts: int = 0
     deliveries: int = 0
     attempts: int = 0
+    receipts: int = 0  #: of messages that nobody ever knew; others go with their attempts, uncounted
     looked_at: int = field(default=0, compare=False)  #: alerts that were old enough, whether they went or not
     next_after: int | None = None  #: where the next bite begins; None where nothing older is left
 
@@ -70,7 +75,8 @@ class Retention(StorePart):
         """Look at some of the oldest alerts, and remove those that were stored before a time and are settled.
 
         With an alert go its deliveries, their attempts (one that tried several deliveries goes with the last of
-        them) and the marks of its duplicates.
+        them) with their receipts, and the marks of its duplicates. The first bite also removes receipts of messages
+        that nobody knew for a week, at most `limit`.
 
         Args:
             before_us: Only what was stored before, in microseconds.
@@ -82,22 +88,29 @@ class Retention(StorePart):
         """
         with self.database.reading() as connection:  # nearly always there is nothing to do, and no lock is taken
             rows = connection.execute(_oldest, {"after": after, "most": limit}).all()
+            strays = [] if after else self._strays(connection, limit)
         numbers = [row.number for row in rows if row.stored_us < before_us]
-        if not numbers:
+        if not numbers and not strays:
             return Pruned()
         # A power loss may undo it: the next bite removes the same again.
         with self.database.writing(forgettable=True) as connection:
-            bite = _chosen(connection, numbers)
+            bite = _chosen(connection, numbers) if numbers else _Bite()
             attempts = _remove(connection, bite)
             self._write_down(connection, bite)
+            receipts = connection.execute(_forget_strays, {"ids": strays}).rowcount if strays else 0
         more = len(numbers) == limit
         return Pruned(
             alerts=len(bite.alerts),
             deliveries=len(bite.deliveries),
             attempts=attempts,
+            receipts=receipts,
             looked_at=len(numbers),
             next_after=rows[-1].number if more else None,
         )
+
+    def _strays(self, connection: Connection, limit: int) -> Sequence[int]:
+        given = {"before_us": self._now_us() - _STRAY_US, "most": limit}
+        return connection.scalars(_old_strays, given).all()
 
     def _write_down(self, connection: Connection, bite: _Bite) -> None:
         totals: Counter[tuple[str, str, str]] = Counter()
@@ -136,6 +149,7 @@ def _chosen(connection: Connection, numbers: Sequence[int]) -> _Bite:
     bite.spare({key for key, row in bite.alerts.items() if not _settled(bite, row.stream, row.sequence)})
     bite.spare({row.alert_id for row in bite.marks if not _settled(bite, row.stream, row.last)})
     bite.spare({row.alert_id for row in bite.deliveries if row.status not in _FINAL or row.open_attempt is not None})
+    bite.spare(_unsettled(connection, [row.id for row in bite.deliveries]))
     bite.spare({key for key, row in bite.alerts.items() if plan_of(row.planned) is None})
     bite.spare(_still_told(connection, [key for key, row in bite.alerts.items() if row.stream is None]))
     return bite
@@ -147,6 +161,14 @@ def _settled(bite: _Bite, stream: bytes | None, number: int | None) -> bool:
         return stream is None
     row = bite.streams.get(stream)
     return row is not None and row.up_to is not None and number <= row.up_to
+
+
+def _unsettled(connection: Connection, deliveries: Sequence[int]) -> set[bytes]:
+    """Return the alerts with a message that failed, or arrived, and of which nobody has drawn the consequences."""
+    found: set[bytes] = set()
+    for some in chunks(deliveries):
+        found |= set(connection.scalars(_with_unsettled, {"ids": some}))
+    return found
 
 
 def _still_told(connection: Connection, own: Sequence[bytes]) -> set[bytes]:
@@ -165,6 +187,7 @@ def _remove(connection: Connection, bite: _Bite) -> int:
         connection.execute(delete(_link).where(_link.c.delivery_id.in_(some)))
     for some in chunks(sorted(attempts)):
         attempts -= set(connection.scalars(select(_link.c.attempt_id).where(_link.c.attempt_id.in_(some))))
+    _delete(connection, _receipt.c.attempt_id, sorted(attempts))
     _delete(connection, _attempt.c.id, sorted(attempts))
     _delete(connection, _queue.c.id, ids)
     _delete(connection, _mark.c.id, [row.id for row in bite.marks])
@@ -227,6 +250,20 @@ _lock_deliveries: Final = (
     .order_by(_queue.c.id)
     .with_for_update()
 )
+_ids: Final[BindParameter[int]] = bindparam("ids", expanding=True)
+_with_unsettled: Final = (
+    select(_queue.c.alert_id)
+    .join(_link, _link.c.delivery_id == _queue.c.id)
+    .join(_receipt, _receipt.c.attempt_id == _link.c.attempt_id)
+    .where(_queue.c.id.in_(_ids), _receipt.c.settled_us.is_(None))
+)
+_old_strays: Final = (
+    select(_receipt.c.id)
+    .where(_receipt.c.attempt_id.is_(None), _receipt.c.received_us < bindparam("before_us"))
+    .order_by(_receipt.c.received_us)
+    .limit(bindparam("most"))
+)
+_forget_strays: Final = delete(_receipt).where(_receipt.c.id.in_(_ids), _receipt.c.attempt_id.is_(None))
 _untold: Final = select(_stream.c.silence, _stream.c.hang).where(
     or_(_stream.c.silence.is_not(None), _stream.c.hang.is_not(None))
 )

@@ -41,6 +41,13 @@ OPEN: Final = text("status IN ('pending', 'in_doubt')")
 #: What a dry run shows once and never sends.
 UNREHEARSED: Final = text("status = 'suppressed' AND why = 'dry_run' AND retries = 0")
 
+#: Attempts whose message was taken and of which nothing final was told yet.
+UNTOLD: Final = text("receipt IN ('queued', 'sent')")
+#: Receipts that nobody is done with: a failed one is to be judged, one that arrived waits for the end of an attempt.
+UNSETTLED: Final = text("settled_us IS NULL AND attempt_id IS NOT NULL")
+#: Receipts of messages that nobody knows, or does not know yet.
+STRAY: Final = text("attempt_id IS NULL")
+
 #: The streams of which people may still have to be told.
 WATCHED: Final = text(
     "(goodbye IS NULL AND silent_us IS NULL) OR silence IS NOT NULL OR hang IS NOT NULL OR announced > up_to"
@@ -141,7 +148,18 @@ attempt: Final = Table(
     Column("in_doubt", Boolean, nullable=False),
     Column("seconds", Float),
     Column("possible_repeat", Boolean, nullable=False, comment="its text said that it may be a repeat"),
+    Column("receipt", Text, comment="the newest word of ReceiptState; NULL where none is expected"),
+    Column("receipt_us", BigInteger, comment="since when, by the provider's clock where it says so"),
+    Column("receipt_due", BigInteger, comment="when to ask the provider next; NULL for not at all"),
+    Column("by_template", Boolean, comment="sent in an approved template; NULL while nobody knows the answer"),
     Index("attempt_channel_reason_closed", "channel", "reason", "closed_us"),
+    Index(
+        "attempt_provider_message_id",
+        "provider_message_id",
+        sqlite_where=text("receipt IS NOT NULL"),
+        postgresql_where=text("receipt IS NOT NULL"),
+    ),
+    Index("attempt_untold", "channel", "receipt_due", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
 )
 
 #: A digest's attempt covers many deliveries.
@@ -151,6 +169,45 @@ attempt_delivery: Final = Table(
     Column("attempt_id", Number, ForeignKey(attempt.c.id), primary_key=True),
     Column("delivery_id", Number, ForeignKey(notification_queue.c.id), primary_key=True),
     Index("attempt_delivery_delivery", "delivery_id"),
+)
+
+#: What providers told of messages, one row for each state of each message.
+receipt: Final = Table(
+    "receipt",
+    metadata,
+    Column("id", Number, primary_key=True, comment="order of coming"),
+    Column("provider", Text, nullable=False),
+    Column("message_id", Text, nullable=False, comment="the provider's own id of the message"),
+    Column("reference", Text, nullable=False, comment="of the attempt, where the provider told it back"),
+    Column("state", Text, nullable=False, comment="a word of ReceiptState"),
+    Column("code", Text, comment="why it failed, by the provider's own code"),
+    Column("detail", Text, nullable=False),
+    Column("at_us", BigInteger, comment="when it happened, by the provider's clock"),
+    Column("received_us", BigInteger, nullable=False),
+    Column("attempt_id", Number, ForeignKey(attempt.c.id), comment="NULL until it is known"),
+    Column("settled_us", BigInteger, comment="when all that follows from it was done"),
+    # In this order: who closes an attempt knows the message, and not the provider.
+    UniqueConstraint("message_id", "provider", "state"),
+    Index(
+        "receipt_attempt_id",
+        "attempt_id",
+        sqlite_where=text("attempt_id IS NOT NULL"),
+        postgresql_where=text("attempt_id IS NOT NULL"),
+    ),
+    Index("receipt_unsettled", "id", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
+    Index("receipt_stray", "received_us", sqlite_where=STRAY, postgresql_where=STRAY),
+)
+
+#: What each channel knows of its provider and target: `subscriber.deliveries.Remembered`.
+channel_memory: Final = Table(
+    "channel_memory",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("held_until", BigInteger, comment="microseconds, by the daemon's clock, as the next two"),
+    Column("inbound", BigInteger, comment="when the person last wrote to us"),
+    Column("outside", BigInteger, comment="when a text was last refused for being outside of the 24-hour window"),
+    Column("moved_from", Text, comment="a digest of the configured target that has moved"),
+    Column("moved_to", Text),
 )
 
 stream: Final = Table(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import uuid4
 
 from sqlalchemy import Connection, select
 
@@ -12,7 +11,6 @@ from subscriber.store.database import Database
 from subscriber.store.part import StorePart, storable
 
 _setting: Final = schema.setting
-_STORE_ID: Final = "store_id"
 _SENT_FOR_REAL: Final = "sent_for_real"
 
 
@@ -52,17 +50,6 @@ class Settings(StorePart):
             StoreError: The database can't be used at the moment; nothing changed.
         """
         self.remember(_SENT_FOR_REAL, "1")
-
-    def _known_store_id(self) -> str:
-        """Return the id that all daemons of this database share; the first one makes it."""
-        stored = self.setting(_STORE_ID)
-        if stored is not None:
-            return stored
-        made = str(uuid4())
-        row = {"name": _STORE_ID, "value": made, "changed_us": self._now_us()}
-        with self.database.writing() as connection:
-            connection.execute(self.database.insert(_setting).values(row).on_conflict_do_nothing())
-        return self.setting(_STORE_ID) or made
 
 
 def write_setting(database: Database, connection: Connection, name: str, value: str, now_us: int) -> None:

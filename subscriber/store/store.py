@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 from bus.clock import Clock, SystemClock
-from subscriber.errors import StoreError
 from subscriber.store.accepting import Accepting
 from subscriber.store.anchoring import Anchoring
 from subscriber.store.asking import Asking
@@ -16,12 +15,29 @@ from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
 from subscriber.store.delivering import Delivering
 from subscriber.store.liveness import Liveness
 from subscriber.store.migrating import migrate
+from subscriber.store.receiving import Receiving
+from subscriber.store.remembering import Remembering
 from subscriber.store.retention import Retention
+from subscriber.store.settling import Settling
 from subscriber.store.streams import Streams
 from subscriber.store.switching import Switching
 
 
-class Store(Accepting, Auditing, Streams, Liveness, Claiming, Delivering, Switching, Retention, Asking, Anchoring):
+class Store(
+    Accepting,
+    Auditing,
+    Streams,
+    Liveness,
+    Claiming,
+    Delivering,
+    Receiving,
+    Settling,
+    Switching,
+    Remembering,
+    Retention,
+    Asking,
+    Anchoring,
+):
     """Alerts, deliveries, attempts and streams in SQLite or PostgreSQL.
 
     Every function that writes is one transaction: all of it is written, or nothing. Each raises StoreError while the
@@ -46,18 +62,6 @@ class Store(Accepting, Auditing, Streams, Liveness, Claiming, Delivering, Switch
             ConfigurationError: The URL can't be read, or names another kind of database.
         """
         super().__init__(Database(url, clock or SystemClock(), busy_timeout_seconds=busy_timeout_seconds))
-        self._store_id: str | None = None
-
-    @property
-    def store_id(self) -> str:
-        """The id that all daemons of this database share: a random UUID, made once.
-
-        Raises:
-            StoreError: The store was never opened.
-        """
-        if self._store_id is None:
-            raise StoreError("The store was never opened, so its id is not known.")
-        return self._store_id
 
     def open(self) -> Self:
         """Connect, and bring the database to this program's schema; a new one is made.
@@ -69,7 +73,7 @@ class Store(Accepting, Auditing, Streams, Liveness, Claiming, Delivering, Switch
         self.database.open()
         try:
             migrate(self.database)
-            self._store_id = self._known_store_id()
+            self._learn_identity()
         except BaseException:
             self.database.close()
             raise

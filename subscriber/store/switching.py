@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, exists, func, select, update
 
-from subscriber.deliveries import DeliveryState, Step, Why
+from subscriber.deliveries import DeliveryState, Why
 from subscriber.store import schema
-from subscriber.store.leases import FREE, settle_interrupted
+from subscriber.store.fallbacks import lock_alerts, plan_fallback, replaced
+from subscriber.store.interruptions import settle_interrupted
+from subscriber.store.leases import FREE
 from subscriber.store.part import StorePart, chunks
 
 _queue: Final = schema.notification_queue
 _alert: Final = schema.alert
+_told: Final = _queue.alias("told")
 #: The priority of a CRITICAL, as `subscriber.deliveries.priority_of` has it.
 _CRITICAL: Final = 0
-#: What a new delivery of the same alert takes over from the one that it replaces.
-_KEPT: Final = ("payload", "alert_id", "priority", "published_us", "possible_repeat")
 
 
 class Switching(StorePart):
@@ -53,23 +53,22 @@ class Switching(StorePart):
         Raises:
             StoreError: The database can't be used at the moment; nothing changed.
         """
+        waiting_elsewhere = schema.OPEN & _queue.c.channel.not_in(list(enabled))
+        wanted = select(_queue.c.id).where(waiting_elsewhere).order_by(_queue.c.id)
         with self.database.writing() as connection:
-            ids = list(
-                connection.execute(
-                    select(_queue.c.id)
-                    .where(schema.OPEN, _queue.c.channel.not_in(list(enabled)))
-                    .order_by(_queue.c.id)
-                    .with_for_update()
-                ).scalars()
-            )
+            critical = connection.scalars(wanted.where(_queue.c.priority == _CRITICAL)).all()
+            lock_alerts(connection, critical)
+            ids = connection.scalars(wanted.with_for_update()).all()
             settle_interrupted(connection, ids, self._now_us())  # first: what it says of repeats is handed over
             waiting = [
                 row
                 for some in chunks(ids)
-                for row in connection.execute(select(_queue).where(_queue.c.id.in_(some)).order_by(_queue.c.id))
+                for row in connection.execute(
+                    select(_queue).where(_queue.c.id.in_(some), schema.OPEN).order_by(_queue.c.id)
+                )
             ]
             self._hand_over(connection, [row for row in waiting if row.priority == _CRITICAL], enabled)
-            for some in chunks(ids):
+            for some in chunks([row.id for row in waiting]):
                 connection.execute(
                     update(_queue)
                     .where(_queue.c.id.in_(some))
@@ -83,26 +82,8 @@ class Switching(StorePart):
         return dict(Counter(row.channel for row in waiting))
 
     def _hand_over(self, connection: Connection, rows: Sequence[Row[Any]], enabled: Sequence[str]) -> None:
-        told = exists().where(_queue.c.alert_id == _alert.c.id, _queue.c.channel.in_(list(enabled)))
-        for row in {row.alert_id: row for row in rows}.values():
-            alert = connection.execute(select(_alert.c.planned).where(_alert.c.id == row.alert_id, ~told)).one_or_none()
-            if alert is None:
-                continue
-            now_us = self._now_us()
-            connection.execute(
-                _queue.insert().values(
-                    **{name: row._mapping[name] for name in _KEPT},  # noqa: SLF001 - SQLAlchemy's public name for it
-                    channel=enabled[0],
-                    step=Step.FALLBACK.value,
-                    status=DeliveryState.PENDING.value,
-                    retries=0,
-                    created_at=now_us,
-                    due_at=now_us,
-                )
-            )
-            planned = [*json.loads(alert.planned), [enabled[0], Step.FALLBACK.value]]
-            connection.execute(
-                update(_alert)
-                .where(_alert.c.id == row.alert_id)
-                .values(planned=json.dumps(planned, separators=(",", ":"), ensure_ascii=False))
-            )
+        told = exists().where(_told.c.alert_id == _alert.c.id, _told.c.channel.in_(list(enabled)))
+        for number in {row.alert_id: row.id for row in rows}.values():
+            row = connection.execute(replaced.where(_queue.c.id == number, ~told)).one_or_none()
+            if row is not None:
+                plan_fallback(connection, row, enabled[0], self._now_us())

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from subscriber.deliveries import DeliveryState
-from subscriber.store import Store
+from subscriber.store import Closed, Store
 from tests.support.alerts import incoming, risk_event
 from tests.support.clock import FakeClock
+from tests.support.receipted import DEAD, Sender
 
 #: Stores one batch, begins a second one, and stops just before its commit until it is killed.
 IN_MID_ACCEPT = """
@@ -88,6 +91,75 @@ def test_kill_leaves_no_lock(store: Store, store_url: str) -> None:
         kill(process)
     store.remember("after", "1")
     assert store.setting("after") == "1"
+
+
+#: Notes that the message SM1 failed, and settles that, but stops at one of its steps until it is killed.
+IN_MID_FAILURE = """
+import sys
+from subscriber.deliveries import DeliveryState, GiveUp, Outcome, Reason, Receipt, ReceiptState
+from subscriber.store import Store, receiving, settling
+url, _, step = sys.argv[1].partition(" ")
+store = Store(url).open()
+def stop(*arguments):
+    print("now", flush=True)
+    sys.stdin.read()
+if step == "noting":
+    receiving.apply_receipts = stop
+if step == "settling":
+    settling.hand_over = stop
+store.note_receipt("twilio", ["whatsapp"], Receipt("SM1", ReceiptState.FAILED))
+if step == "noted":
+    stop()
+(failed,) = store.failed_receipts(["whatsapp"])
+dead = GiveUp(DeliveryState.DEAD, fallback=True)
+store.settle_failed(failed, Outcome(Reason.REJECTED), dead, fallbacks=["telegram"])
+"""
+
+
+@pytest.mark.parametrize("step", ["noting", "noted", "settling"])
+def test_kill_between_a_receipt_and_its_consequences_leaves_it_to_be_found(
+    store: Store, store_url: str, clock: FakeClock, step: str
+) -> None:
+    """Before its commit the provider tells it again, for it got no answer; after it, the next start settles it."""
+    sender = Sender(store, clock)
+    alert = sender.add()
+    sender.send("SM1")
+    with stopped_process(IN_MID_FAILURE, f"{store_url} {step}") as process:
+        kill(process)
+    assert sender.state(alert) == "accepted"
+    assert store.audit().faults == ()
+    assert sender.tell("failed").new is (step == "noting")
+    assert sender.settle(DEAD, "telegram") == Closed(DeliveryState.DEAD, "telegram")
+    assert store.channel_counts() == {"whatsapp": {"dead": 1}, "telegram": {"pending": 1}}
+    assert store.audit().faults == ()
+
+
+#: Begins a send, of which a receipt comes before its answer is recorded, and is killed.
+IN_MID_ACCEPTANCE = """
+import sys
+from subscriber.deliveries import Receipt, ReceiptState
+from subscriber.store import Store
+store = Store(sys.argv[1]).open()
+(delivery,) = store.claim("whatsapp", "a", 60, 1)
+reference = store.reference_of(store.open_attempt([delivery]))
+store.note_receipt("twilio", ["whatsapp"], Receipt("SM1", ReceiptState.DELIVERED, reference=reference))
+print("now", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_kill_between_a_receipt_and_the_acceptance_sends_nothing_again(
+    store: Store, store_url: str, clock: FakeClock
+) -> None:
+    """The worker that starts again under its name finds that the message arrived."""
+    sender = Sender(store, clock)
+    alert = sender.add()
+    with stopped_process(IN_MID_ACCEPTANCE, store_url) as process:
+        kill(process)
+    assert store.release_worker("a") == 1
+    assert store.claim("whatsapp", "a", 60, 1) == []
+    assert sender.state(alert) == "delivered"
+    assert store.audit().faults == ()
 
 
 #: Opens a store and tells its id.

@@ -73,6 +73,10 @@ def test_open_attempt_is_on_disk_before_the_request(store: Store, delivery: Deli
             "in_doubt": False,
             "seconds": None,
             "possible_repeat": False,
+            "receipt": None,
+            "receipt_at": None,
+            "by_template": False,
+            "receipts": [],
         }
     ]
 

@@ -15,6 +15,7 @@ from subscriber.store.retention import Pruned
 from tests.support.alerts import OTHER_STREAM, STREAM, agent_action, incoming, risk_event, system_event
 from tests.support.books import ACCEPTED, REJECTED, Books, spoil
 from tests.support.clock import START_US, FakeClock
+from tests.support.receipted import CHANNEL, Sender
 
 DAY_SECONDS = 86_400
 
@@ -284,3 +285,56 @@ def test_prune_by_two_daemons_beside_one_that_stores_counts_everything_once(
     assert len(rows_of(store, "alert")) == 200
     assert totals_of(store, "stream", STREAM.hex()) == {"stored": 400, "highest": 400}
     assert store.audit().faults == ()
+
+
+# --- receipts ---------------------------------------------------------------------------------------------------
+
+
+def test_prune_removes_receipts_with_their_attempts(store: Store, clock: FakeClock) -> None:
+    """Also an acceptance of which nothing more was ever told: nobody waits for a year."""
+    sender = Sender(store, clock)
+    for number in range(3):
+        sender.add()
+        sender.send(f"SM{number}")
+    sender.tell("delivered", "SM0")
+    sender.tell("sent", "SM1")
+    assert len(rows_of(store, "receipt")) == 2
+    assert prune_all(store, clock) == Counter(alerts=3, deliveries=3, attempts=3)
+    assert rows_of(store, "receipt") == []
+    assert totals_of(store, "channel", CHANNEL) == {"planned": 3, "accepted": 2, "delivered": 1}
+
+
+def test_prune_never_removes_a_message_that_failed_and_is_not_settled(store: Store, clock: FakeClock) -> None:
+    """It counts as accepted, and is not."""
+    sender = Sender(store, clock)
+    sender.add()
+    sender.send()
+    sender.tell("failed")
+    assert prune_all(store, clock) == Counter()
+    sender.settle(GiveUp(DeliveryState.DEAD))
+    assert prune_all(store, clock) == Counter(alerts=1, deliveries=1, attempts=1)
+    assert rows_of(store, "receipt") == []
+
+
+def test_prune_removes_receipts_of_unknown_messages_after_a_week(store: Store, clock: FakeClock) -> None:
+    """However long alerts are kept, and whether any are there."""
+    sender = Sender(store, clock)
+    sender.tell("sent", "SM1")
+    clock.advance(DAY_SECONDS)
+    sender.tell("sent", "SM2")
+    clock.advance(6 * DAY_SECONDS)
+    assert store.prune(0, 100) == Pruned()
+    clock.advance(1)
+    assert store.prune(0, 100) == Pruned(receipts=1)
+    assert [row.message_id for row in rows_of(store, "receipt")] == ["SM2"]
+    clock.advance(DAY_SECONDS)
+    assert store.prune(clock.now_us(), 100, 1) == Pruned()
+    assert store.prune(clock.now_us(), 100) == Pruned(receipts=1)
+
+
+def test_prune_removes_some_receipts_of_unknown_messages_at_a_time(store: Store, clock: FakeClock) -> None:
+    sender = Sender(store, clock)
+    for number in range(5):
+        sender.tell("sent", f"SM{number}")
+    clock.advance(8 * DAY_SECONDS)
+    assert [store.prune(0, 2).receipts for _ in range(4)] == [2, 2, 1, 0]

@@ -1,0 +1,271 @@
+"""Draws the consequences of what is learned of attempts after they were closed: failed messages, and late answers.
+
+Each is drawn once, whichever daemon learns of it: an attempt that was settled, or whose message arrived after all, is
+left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, Row, bindparam, func, or_, select, update
+
+from bus.clock import shift_of
+from subscriber.deliveries import (
+    Decision,
+    Delivery,
+    DeliveryState,
+    Done,
+    GiveUp,
+    Outcome,
+    Reason,
+    Receipt,
+    ReceiptMode,
+    ReceiptState,
+    RetryAt,
+)
+from subscriber.store import schema
+from subscriber.store.arrivals import ARRIVED, Held, apply_news, end_untold, held, lock_message, uncount
+from subscriber.store.consequences import (
+    TOLD_LATER,
+    changes_of,
+    closing,
+    end_attempt,
+    end_told_later,
+    expecting,
+    in_doubt_of,
+    text_or_none,
+)
+from subscriber.store.fallbacks import hand_over, lock_alerts
+from subscriber.store.part import SET_BY_HAND, StorePart, alerts_of, storable
+from subscriber.store.receipts import Closed, FailedReceipt
+
+_queue: Final = schema.notification_queue
+_attempt: Final = schema.attempt
+_link: Final = schema.attempt_delivery
+_receipt: Final = schema.receipt
+
+_ACCEPTED: Final = Reason.ACCEPTED.value
+_FAILED: Final = ReceiptState.FAILED.value
+
+
+class Settling(StorePart):
+    """What is learned later."""
+
+    def failed_receipts(self, channels: Sequence[str], limit: int = 50) -> list[FailedReceipt]:
+        """Return the messages of channels that failed after their acceptance and are not settled, the oldest first.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            rows = connection.execute(_failed, {"channels": list(channels), "most": limit}).all()
+            return [_failed_receipt(connection, row) for row in rows]
+
+    def settle_failed(
+        self,
+        failed: FailedReceipt,
+        outcome: Outcome,
+        decision: Decision,
+        shift_us: int | None = None,
+        *,
+        fallbacks: Sequence[str] = (),
+    ) -> Closed | None:
+        """Make a failed attempt of one that was accepted, and let its deliveries go where a decision says.
+
+        Those that were told otherwise meanwhile, or that a person set by hand, stay as they are.
+
+        Args:
+            failed: What `failed_receipts` returned.
+            outcome: What the failure means.
+            decision: What follows.
+            shift_us: `bus.clock.shift_of` our clock when the decision was taken: it may have been set since.
+            fallbacks: The channels to choose from where the decision says so, in order.
+
+        Returns:
+            What became of them; None where somebody settled it before, or the message arrived after all.
+
+        Raises:
+            ValueError: The decision is that nothing failed.
+            StoreError: The database can't be used at the moment; nothing changed, and trying again is harmless.
+        """
+        if isinstance(decision, Done):
+            raise ValueError("A message that failed is not done.")
+        now_us = self._now_us()
+        fallbacks = fallbacks if isinstance(decision, GiveUp) and decision.fallback else ()
+        with self.database.writing() as connection:
+            lock_message(self.database, connection, failed.receipt.message_id)
+            if fallbacks:
+                lock_alerts(connection, [delivery.id for delivery in failed.deliveries])
+            of = held(connection, failed.attempt)
+            if of is None or not _to_settle(connection, of, failed.receipt_id):
+                return None
+            if shift_us is not None and isinstance(decision, RetryAt):
+                moved = shift_of(self.database.clock) - shift_us
+                decision = RetryAt(decision.due_at_us + moved, decision.counts, decision.in_doubt)
+            ids = [row.id for row in connection.execute(_taken_by, {"which": failed.attempt})]
+            changes = changes_of(outcome, decision, now_us)
+            changes["new_status"] = changes["new_status"] or DeliveryState.PENDING.value
+            connection.execute(_fail_attempt, _failing(failed.attempt, outcome, decision, now_us))
+            if ids:
+                connection.execute(_fail_deliveries, {**changes, "ids": ids})
+            connection.execute(_settle, {"which": failed.attempt, "now_us": now_us})
+            fallback = hand_over(connection, ids, fallbacks, now_us) if fallbacks else None
+        return Closed(DeliveryState(changes["new_status"]) if ids else None, fallback)
+
+    def settle_late(self, attempt: int, outcome: Outcome, *, receipts: ReceiptMode = ReceiptMode.NONE) -> Closed | None:
+        """Record the answer to a send that was given up at its deadline, and whose attempt is in doubt for that.
+
+        Where it was accepted, its deliveries have ended, whether they wait or were given up; one that is being sent
+        again stays as it is.
+
+        Args:
+            attempt: Which one.
+            outcome: The answer.
+            receipts: How the channel hears whether an accepted message arrived.
+
+        Returns:
+            What became of them; None where the attempt is not in doubt (any more).
+
+        Raises:
+            StoreError: The database can't be used at the moment; nothing changed, and trying again is harmless.
+        """
+        now_us = self._now_us()
+        late = {"which": attempt, **closing(outcome, Done(), now_us)}
+        told_later = receipts in TOLD_LATER
+        message_id: str | None = late["message_id"]
+        with self.database.writing() as connection:
+            if told_later and message_id is not None:
+                lock_message(self.database, connection, message_id)
+            of = held(connection, attempt)
+            if of is None:
+                return None
+            open_still = of.attempt.closed_us is None  # whoever gave it up is about to close it
+            if not (outcome.accepted if open_still else of.attempt.in_doubt):
+                return None
+            late["took"] = of.attempt.seconds
+            if told_later:
+                connection.execute(end_told_later, {**late, **expecting(outcome, receipts, now_us)})
+            else:
+                connection.execute(end_attempt, late)
+            if not outcome.accepted:
+                return Closed()
+            if not open_still:
+                uncount(connection, of)
+            ended = end_untold(connection, of.deliveries, DeliveryState.ACCEPTED, now_us, sent_by=attempt)
+            if told_later:
+                ended |= apply_news(connection, attempt, message_id, now_us)
+        return Closed(next(iter(ended.values()), None))
+
+
+def _failed_receipt(connection: Connection, row: Row[Any]) -> FailedReceipt:
+    deliveries = connection.execute(_taken_by, {"which": row.attempt_id}).all()
+    alerts = alerts_of(connection, {delivery.alert_id for delivery in deliveries})
+    return FailedReceipt(
+        receipt_id=row.id,
+        attempt=row.attempt_id,
+        by_template=bool(row.by_template),
+        receipt=Receipt(row.message_id, ReceiptState.FAILED, row.at_us, row.code, row.detail, row.reference),
+        deliveries=tuple(
+            Delivery(
+                id=delivery.id,
+                alert=alerts[delivery.alert_id],
+                channel=delivery.channel,
+                state=DeliveryState(delivery.status),
+                published_us=delivery.published_us,
+                due_at_us=delivery.due_at,
+                retries=delivery.retries,
+                lease="",
+                possible_repeat=delivery.possible_repeat,
+            )
+            for delivery in deliveries
+        ),
+    )
+
+
+def _to_settle(connection: Connection, of: Held, receipt_id: int) -> bool:
+    """Whether a failure still stands, and nobody has drawn its consequences."""
+    if of.attempt.closed_us is None or of.attempt.receipt in ARRIVED:
+        return False
+    return connection.execute(_unsettled, {"which": receipt_id}).first() is not None
+
+
+def _failing(attempt: int, outcome: Outcome, decision: Decision, now_us: int) -> dict[str, Any]:
+    return {
+        "which": attempt,
+        "now_us": now_us,
+        "ended_as": outcome.reason.value,
+        "provider_code": text_or_none(outcome.code),
+        "said": storable(outcome.detail),
+        "doubt": in_doubt_of(outcome, decision),
+    }
+
+
+_failed: Final = (
+    select(_receipt, _attempt.c.by_template)
+    .join(_attempt, _attempt.c.id == _receipt.c.attempt_id)
+    .where(
+        _receipt.c.settled_us.is_(None),
+        _receipt.c.attempt_id.is_not(None),
+        _receipt.c.state == _FAILED,
+        _attempt.c.channel.in_(bindparam("channels", expanding=True)),
+        _attempt.c.closed_us.is_not(None),
+        _attempt.c.receipt.not_in(sorted(ARRIVED)),
+    )
+    .order_by(_receipt.c.id)
+    .limit(bindparam("most"))
+)
+_unsettled: Final = select(_receipt.c.id).where(_receipt.c.id == bindparam("which"), _receipt.c.settled_us.is_(None))
+_other: Final = _attempt.alias("other")
+_others: Final = _link.alias("others")
+#: What counts as told by an attempt: no other acceptance stands for it, and no person said so.
+_taken_by: Final = (
+    select(_queue)
+    .join(_link, _link.c.delivery_id == _queue.c.id)
+    .where(
+        _link.c.attempt_id == bindparam("which"),
+        _queue.c.status.in_([DeliveryState.ACCEPTED.value, DeliveryState.FOLDED.value]),
+        func.coalesce(_queue.c.last_detail, "") != SET_BY_HAND,
+        ~select(_other.c.id)
+        .join(_others, _others.c.attempt_id == _other.c.id)
+        .where(
+            _others.c.delivery_id == _queue.c.id,
+            _other.c.id != bindparam("which"),
+            _other.c.reason == _ACCEPTED,
+            func.coalesce(_other.c.receipt, "") != _FAILED,
+        )
+        .exists(),
+    )
+    .order_by(_queue.c.id)
+)
+_fail_attempt: Final = (
+    update(_attempt)
+    .where(_attempt.c.id == bindparam("which"))
+    .values(
+        closed_us=bindparam("now_us"),
+        reason=bindparam("ended_as"),
+        code=bindparam("provider_code"),
+        detail=bindparam("said"),
+        in_doubt=bindparam("doubt"),
+    )
+)
+_fail_deliveries: Final = (
+    update(_queue)
+    .where(_queue.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        status=bindparam("new_status"),
+        due_at=func.coalesce(bindparam("new_due_us", type_=BigInteger), _queue.c.due_at),
+        retries=_queue.c.retries + bindparam("counted", type_=Integer),
+        possible_repeat=or_(_queue.c.possible_repeat, bindparam("doubt", type_=Boolean)),
+        finished_at=bindparam("ended_us"),
+        last_reason=bindparam("ended_as"),
+        last_detail=bindparam("said"),
+        last_code=bindparam("provider_code"),
+    )
+)
+_settle: Final = (
+    update(_receipt)
+    .where(_receipt.c.attempt_id == bindparam("which"), _receipt.c.settled_us.is_(None))
+    .values(settled_us=bindparam("now_us"))
+)
