@@ -2,7 +2,8 @@
 
 No credentials at all means a dry run; a part of them, or malformed ones, is a fault of each setting concerned.
 NOTIFICATION_CHANNELS chooses among what there is, and what it leaves out is not looked at: a channel that is switched
-off can't stop the others. `whatsapp` is one channel, by Twilio or by Meta.
+off can't stop the others. `whatsapp` is one channel, by Twilio or by Meta; what is set for the other one's templates or
+webhooks is a fault, for it would do nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from bus.endpoints import is_loopback, split_list
 from bus.settings import SettingsGroup, did_you_mean, variables
 from subscriber.channels import credentials as wellformed
-from subscriber.channels.channel import AppriseConfig, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
+from subscriber.channels import whatsapp_options
+from subscriber.channels.channel import (
+    DEFAULT_TEMPLATE_PARAMETERS,
+    AppriseConfig,
+    ChannelConfig,
+    MetaConfig,
+    TelegramConfig,
+    TwilioConfig,
+)
 
 TELEGRAM: Final = "telegram"
 WHATSAPP: Final = "whatsapp"
@@ -88,6 +97,16 @@ class CredentialSettings(SettingsGroup):
     whatsapp_phone_number_id: SecretStr | None = Field(
         default=None, validation_alias="WHATSAPP_PHONE_NUMBER_ID", description="The sender's phone number id at Meta."
     )
+    whatsapp_app_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="WHATSAPP_APP_SECRET",
+        description="The secret of the app at Meta, by which its webhook calls are checked; no receipts without it.",
+    )
+    whatsapp_verify_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="WHATSAPP_VERIFY_TOKEN",
+        description="A word of your own, by which Meta's webhook is set up; goes with `WHATSAPP_APP_SECRET`.",
+    )
     notification_channels: Annotated[tuple[str, ...], BeforeValidator(split_list)] | None = Field(
         default=None,
         validation_alias=CHANNELS_NAME,
@@ -101,8 +120,36 @@ class CredentialSettings(SettingsGroup):
 
 
 class ProviderSettings(SettingsGroup):
-    """Where the providers' APIs are, for a proxy or a test."""
+    """WhatsApp's templates, where the providers reach this daemon, and where their APIs are."""
 
+    twilio_content_sid: str | None = Field(
+        default=None,
+        validation_alias="TWILIO_CONTENT_SID",
+        description="The approved template at Twilio (`HX…`), for WhatsApp outside of the 24-hour window.",
+    )
+    whatsapp_template: str | None = Field(
+        default=None,
+        validation_alias="WHATSAPP_TEMPLATE",
+        description="The approved template's name at Meta, for WhatsApp outside of the 24-hour window.",
+    )
+    whatsapp_template_language: str = Field(
+        default="en_US",
+        validation_alias="WHATSAPP_TEMPLATE_LANGUAGE",
+        description="The language of the template at Meta.",
+    )
+    whatsapp_template_parameters: int = Field(
+        default=DEFAULT_TEMPLATE_PARAMETERS,
+        ge=1,
+        le=10,
+        validation_alias="WHATSAPP_TEMPLATE_PARAMETERS",
+        description="How many variables the template has.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        validation_alias="ALERTBUS_PUBLIC_URL",
+        description="Where Twilio reaches this daemon's webhooks, like `https://alerts.example.org`; receipts are "
+        "polled without it.",
+    )
     telegram_url: str = Field(
         default="https://api.telegram.org",
         validation_alias="ALERTBUS_TELEGRAM_URL",
@@ -119,18 +166,30 @@ class ProviderSettings(SettingsGroup):
         description="The address of Meta's Graph API.",
     )
 
-    @field_validator("*", mode="after")
+    @field_validator("telegram_url", "twilio_url", "meta_url", mode="after")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        scheme, separator, rest = url.rstrip("/").partition("://")
-        host = rest.rpartition(":")[0] if rest.rpartition(":")[2].isdigit() else rest
-        if scheme not in {"http", "https"} or not separator or not host or set(host) & set("/?#@ "):
-            raise ValueError("must be an address like https://api.example.org, without path or user")
-        if scheme == "http" and not is_loopback(host):
-            raise ValueError(
-                "must begin with https://: the address gets the credentials; http:// is for 127.0.0.1 only"
-            )
-        return url.rstrip("/")
+        return _origin(url, "the address gets the credentials")
+
+    @field_validator("public_url", mode="after")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        return None if url is None else _origin(url, "it is called over the internet")
+
+
+def _origin(url: str, reason: str) -> str:
+    """Return an address without its last slash.
+
+    Raises:
+        ValueError: It is none that may be used.
+    """
+    scheme, separator, rest = url.rstrip("/").partition("://")
+    host = rest.rpartition(":")[0] if rest.rpartition(":")[2].isdigit() else rest
+    if scheme not in {"http", "https"} or not separator or not host or set(host) & set("/?#@ "):
+        raise ValueError("must be an address like https://api.example.org, without path or user")
+    if scheme == "http" and not is_loopback(host):
+        raise ValueError(f"must begin with https://: {reason}; http:// is for 127.0.0.1 only")
+    return url.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +208,7 @@ class ChannelRules:
         given = self.credentials.given()
         present = given.keys() | set(self.faulty)
         available = {channel.name for channel in self.custom}
-        if present & (_TWILIO.keys() | _META.keys()):
+        if present & (_TWILIO.keys() | _META.keys()) or self._options():
             available.add(WHATSAPP)
         if present & _TELEGRAM.keys():
             available.add(TELEGRAM)
@@ -185,8 +244,12 @@ class ChannelRules:
         by_meta = bool(_MEANS_META & set(present))
         by_twilio = bool(_MEANS_TWILIO & set(present)) or ("WHATSAPP_FROM" in present and not by_meta)
         if not by_meta and not by_twilio:
-            self.report("WHATSAPP_TO", f"is set, but no provider that could send; {_ADVICE[WHATSAPP]}")
+            name = "WHATSAPP_TO" if "WHATSAPP_TO" in present else next(iter(self._options()))
+            self.report(name, f"is set, but no provider that could send; {_ADVICE[WHATSAPP]}")
             return []
+        if by_twilio is not by_meta:
+            for name, fault in whatsapp_options.faults(self._options(), by_meta=by_meta):
+                self._fault(name, fault)
         configs: list[ChannelConfig] = []
         if by_twilio and self._complete(_TWILIO, given):
             configs.append(self._twilio(given))
@@ -200,6 +263,20 @@ class ChannelRules:
             )
         return configs
 
+    def _options(self) -> dict[str, str]:
+        """Return, by variable, what is set beside WhatsApp's credentials; a default is as good as nothing."""
+        plain = {
+            name: str(getattr(self.providers, attribute))
+            for name, attribute, field in variables(ProviderSettings)
+            if getattr(self.providers, attribute) != field.default
+        }
+        given = {**plain, **self.credentials.given()}
+        return {name: given[name] for name in whatsapp_options.NAMES if name in given}
+
+    def _fault(self, name: str, sentence: str) -> None:
+        if name not in self.faulty:
+            self.report(name, sentence)
+
     def _complete(self, checks: Mapping[str, _Check], given: Mapping[str, str]) -> bool:
         complete = True
         for name, check in checks.items():
@@ -211,8 +288,7 @@ class ChannelRules:
             if fault is None:
                 continue
             complete = False
-            if name not in self.faulty:
-                self.report(name, fault)
+            self._fault(name, fault)
         return complete
 
     def _telegram(self, given: Mapping[str, str]) -> TelegramConfig:
@@ -231,6 +307,9 @@ class ChannelRules:
             recipient=wellformed.normalised_phone(given["WHATSAPP_TO"]),
             base_url=self.providers.twilio_url,
             deadline_seconds=self.deadline_seconds,
+            content_sid=self.providers.twilio_content_sid,
+            template_parameters=self.providers.whatsapp_template_parameters,
+            public_url=self.providers.public_url,
         )
 
     def _meta(self, given: Mapping[str, str]) -> MetaConfig:
@@ -240,4 +319,9 @@ class ChannelRules:
             recipient=wellformed.normalised_phone(given["WHATSAPP_TO"]),
             base_url=self.providers.meta_url,
             deadline_seconds=self.deadline_seconds,
+            template=self.providers.whatsapp_template,
+            template_language=self.providers.whatsapp_template_language,
+            template_parameters=self.providers.whatsapp_template_parameters,
+            app_secret=given.get("WHATSAPP_APP_SECRET"),
+            verify_token=given.get("WHATSAPP_VERIFY_TOKEN"),
         )

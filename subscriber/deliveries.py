@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid5
@@ -64,6 +64,58 @@ class Reason(StrEnum):
     REJECTED = "rejected"
 
 
+class ReceiptState(StrEnum):
+    """What a provider tells of a message after it took it; a closed set, and a metric's label.
+
+    `read` follows `delivered`; `failed` ends a message that was not delivered before.
+    """
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+    def follows(self, other: ReceiptState) -> bool:
+        """Say whether this one is news after the other: receipts come late and out of order, the state only moves on.
+
+        A message that reached the phone did not fail; one that failed may still turn out to have reached it.
+        """
+        return _RECEIPT_RANKS[self] > _RECEIPT_RANKS[other]
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the message is on the phone."""
+        return self in {ReceiptState.DELIVERED, ReceiptState.READ}
+
+
+_RECEIPT_RANKS: Final = {
+    ReceiptState.QUEUED: 0,
+    ReceiptState.SENT: 1,
+    ReceiptState.FAILED: 2,
+    ReceiptState.DELIVERED: 3,
+    ReceiptState.READ: 4,
+}
+
+
+class ReceiptMode(StrEnum):
+    """How a channel hears of receipts; a closed set, shown in the status."""
+
+    NONE = "none"  #: the provider has none: accepted is all that can be known
+    OFF = "off"  #: it has, and nothing is configured by which they would come
+    POLLING = "polling"
+    WEBHOOK = "webhook"
+
+
+class Window(StrEnum):
+    """Whether WhatsApp lets us write freely: for 24 hours after the person's last message; shown in the status."""
+
+    NONE = "none"  #: the provider has no such rule
+    OPEN = "open"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
 class Dialect(StrEnum):
     """The markup that a channel's messages are written in."""
 
@@ -80,21 +132,36 @@ class LengthUnit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateLimits:
+    """What the parameters of an approved template have to keep to; no parameter may be empty or have a line break."""
+
+    parameters: int  #: how many the template has, at least 1
+    length: int  #: the most units that all of them together may have
+    unit: LengthUnit = LengthUnit.UTF16
+
+
+@dataclass(frozen=True, slots=True)
 class MessageLimits:
     """What a message for a channel has to keep to."""
 
     dialect: Dialect
     length: int  #: the most units of text that a person may see
     unit: LengthUnit = LengthUnit.CODE_POINTS
+    template: TemplateLimits | None = None  #: the channel can also send by a template
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `messages` in any `seconds`, of which `burst` may go at once."""
+    """At most `messages` in any `seconds`, of which `burst` may go at once.
+
+    Channels whose limits have the same scope share them: a bot's, a chat's. A scope may hold a secret and is kept in
+    memory only; the empty one is the channel's own.
+    """
 
     messages: float
     seconds: float
     burst: int = 1
+    scope: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +172,31 @@ class Message:
     text: str  #: the same for a person, without markup: for the dry run and the history
     dialect: Dialect
     silent: bool = False  #: delivered without a sound
+    parameters: tuple[str, ...] = ()  #: the same for an approved template, where the channel has one
+    reference: str = ""  #: of the attempt, for providers that tell it back with their receipts; harmless to show
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider told of one message after it had taken it."""
+
+    message_id: str  #: the provider's own id of the message
+    state: ReceiptState
+    at_us: int | None = None  #: when it happened, by the provider's clock
+    code: str | None = None  #: why it failed, by the provider's own code
+    detail: str = ""  #: why it failed, in the provider's words, without secrets
+    reference: str = ""  #: `Message.reference`, where the provider tells it back
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a channel knows of its provider and target, kept over restarts. Times are the daemon's, microseconds."""
+
+    held_until_us: int | None = None  #: the provider asked to be left alone until then
+    inbound_us: int | None = None  #: when the person last wrote to us, which opens WhatsApp's 24-hour window
+    outside_us: int | None = None  #: when the provider last refused a text for being outside of that window
+    moved_from: str | None = None  #: a digest of the configured target that has moved
+    moved_to: str | None = None  #: and where to
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +210,8 @@ class Outcome:
     retry_after_seconds: float | None = None  #: the provider's own wait
     provider_message_id: str | None = None
     in_doubt: bool = False  #: whether the provider may have taken it although we don't know
+    by_template: bool = False  #: sent in an approved template
+    template_instead: bool = False  #: refused as text only: a try at once, by template, is worth it
 
     @property
     def accepted(self) -> bool:
@@ -174,6 +268,7 @@ class GiveUp:
     """End it in this state; a person sees it."""
 
     state: DeliveryState
+    fallback: bool = False  #: another channel is to tell the alert instead
 
 
 Decision = Done | RetryAt | GiveUp

@@ -20,6 +20,8 @@ DATABASE_NAME: Final = "ALERTBUS_DATABASE_URL"
 DEFAULT_CONFIG_FILE: Final = Path("alertbus.toml")
 
 _DAY_SECONDS: Final = 86_400.0
+#: A send that hangs is given up at its deadline, and ends a moment later.
+_LEASE_MARGIN_SECONDS: Final = 1.0
 
 
 def zone_of(name: str) -> tzinfo:
@@ -269,10 +271,10 @@ class DeliverySettings(SettingsGroup):
     @field_validator("lease_seconds", mode="after")
     @classmethod
     def _check_lease(cls, lease: float, info: ValidationInfo) -> float:
-        if lease <= info.data.get("deadline_seconds", 0):
+        if lease < info.data.get("deadline_seconds", 0) + _LEASE_MARGIN_SECONDS:
             raise ValueError(
-                "must be above ALERTBUS_DELIVERY_DEADLINE, or a delivery is taken over while it is being sent; "
-                "raise it, or lower the deadline"
+                f"must be at least {_LEASE_MARGIN_SECONDS:g} s above ALERTBUS_DELIVERY_DEADLINE, or a delivery is "
+                "taken over while it is being sent; raise it, or lower the deadline"
             )
         return lease
 

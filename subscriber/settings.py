@@ -128,7 +128,9 @@ class SubscriberSettings:
             custom_channels=file.channels,
             routes=file.routes,
             market_hours=file.market_hours,
-            hints=tuple(lookalikes(reader.environment, known_names(CredentialSettings))),
+            hints=tuple(
+                lookalikes(reader.environment, known_names(CredentialSettings) | known_names(ProviderSettings))
+            ),
         )
         _channels(settings, reader)
         _check_ports(settings, reader)

@@ -6,18 +6,24 @@ Apprise is imported here only when a channel is built: it takes a quarter of a s
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from bus.clock import SystemClock
 from subscriber.channels.channel import AppriseConfig, Channel, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
+from subscriber.channels.custom import resolved
 from subscriber.channels.http_environment import HttpEnvironment
+from subscriber.channels.memory import ChannelMemory
+from subscriber.channels.meta_receipts import MetaWebhook
+from subscriber.channels.twilio_receipts import TwilioWebhook
+from subscriber.channels.webhooks import WebhookReader
 from subscriber.deliveries import Dialect, Message
 
 if TYPE_CHECKING:
     from subscriber.channels.apprise_channel import AppriseChannel, LateListener
     from subscriber.channels.providers import Provider
 
-_SPECIMEN: Final = Message("Test", "Test", Dialect.PLAIN)
+_SPECIMEN: Final = Message("Test", "Test", Dialect.PLAIN, reference="test")
 
 
 def build_channel(
@@ -26,6 +32,8 @@ def build_channel(
     rehearsal: bool = False,
     environ: Mapping[str, str] | None = None,
     on_late: LateListener | None = None,
+    memory: ChannelMemory | None = None,
+    now_us: Callable[[], int] | None = None,
 ) -> Channel:
     """Build the channel that a configuration describes; no connection is opened before its first send.
 
@@ -34,19 +42,26 @@ def build_channel(
         rehearsal: The channel never requests anything; `rehearse` works as ever.
         environ: Where proxies and CA bundle are read from; the process's own environment if not given.
         on_late: Hears of a send that ends after its deadline, with the outcome that it turned out to have.
+        memory: What the channel knows from an earlier run, and where its changes are kept; empty if not given.
+        now_us: The daemon's clock, in microseconds; the system's if not given.
 
     Raises:
         ConfigurationError: A custom URL is unusable, or the CA bundle is; no value is shown.
     """
     from subscriber.channels.apprise_channel import AppriseChannel  # noqa: PLC0415 - late, as the module says
 
-    provider, base_url = _provider(config)
+    config = resolved(config)
+    memory = memory or ChannelMemory()
+    now_us = now_us or SystemClock().now_us
+    provider, base_url = _provider(config, memory, now_us)
     channel: AppriseChannel = AppriseChannel(
         config.name,
         provider,
         HttpEnvironment.read(os.environ if environ is None else environ),
         base_url=base_url,
         deadline_seconds=config.deadline_seconds,
+        memory=memory,
+        now_us=now_us,
         rehearsal=rehearsal,
         on_late=on_late,
     )
@@ -54,6 +69,20 @@ def build_channel(
     if not isinstance(config, AppriseConfig):
         channel.verify(_SPECIMEN)
     return channel
+
+
+def build_webhooks(configs: Sequence[ChannelConfig]) -> dict[str, WebhookReader]:
+    """Return who reads a provider's calls, by the last part of the URL that it calls; needs no Apprise.
+
+    Args:
+        configs: Of all channels. Twilio's need the public URL, which is signed; Meta's the app secret and the verify
+            token. A provider without any such channel is left out.
+    """
+    readers: tuple[WebhookReader, ...] = (
+        TwilioWebhook([config for config in configs if isinstance(config, TwilioConfig)]),
+        MetaWebhook([config for config in configs if isinstance(config, MetaConfig)]),
+    )
+    return {reader.provider: reader for reader in readers if reader.channels}
 
 
 def placeholder_configs() -> tuple[ChannelConfig, ...]:
@@ -69,19 +98,19 @@ def placeholder_configs() -> tuple[ChannelConfig, ...]:
     )
 
 
-def _provider(config: ChannelConfig) -> tuple[Provider, str | None]:
+def _provider(config: ChannelConfig, memory: ChannelMemory, now_us: Callable[[], int]) -> tuple[Provider, str | None]:
     if isinstance(config, TelegramConfig):
         from subscriber.channels.telegram import Telegram  # noqa: PLC0415
 
-        return Telegram(config), config.base_url
+        return Telegram(config, memory), config.base_url
     if isinstance(config, TwilioConfig):
         from subscriber.channels.twilio import Twilio  # noqa: PLC0415
 
-        return Twilio(config), config.base_url
+        return Twilio(config, memory, now_us), config.base_url
     if isinstance(config, MetaConfig):
         from subscriber.channels.meta import Meta  # noqa: PLC0415
 
-        return Meta(config), config.base_url
+        return Meta(config, memory, now_us), config.base_url
     from subscriber.channels.generic import Generic  # noqa: PLC0415
 
     return Generic(config), None

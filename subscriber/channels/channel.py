@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from subscriber.deliveries import Limit, Message, MessageLimits, Outcome
+from subscriber.channels.memory import ChannelMemory
+from subscriber.deliveries import Limit, Message, MessageLimits, Outcome, Receipt, ReceiptMode, Window
 
 __all__ = [
     "DEFAULT_DEADLINE_SECONDS",
+    "DEFAULT_TEMPLATE_PARAMETERS",
     "AppriseConfig",
     "Channel",
     "ChannelConfig",
@@ -23,6 +25,8 @@ __all__ = [
 
 #: Seconds of wall clock that one send may take, everything included; a lease is longer than this.
 DEFAULT_DEADLINE_SECONDS: Final = 15.0
+#: Of the template in docs/whatsapp-templates.md: what happened, the rest, the id and the time.
+DEFAULT_TEMPLATE_PARAMETERS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class TelegramConfig:
     name: str = "telegram"
     base_url: str = "https://api.telegram.org"
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+    limits: tuple[Limit, ...] = ()  #: a pace of the configuration's own, kept beside the provider's
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,11 @@ class TwilioConfig:
     name: str = "whatsapp"
     base_url: str = "https://api.twilio.com"
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+    content_sid: str | None = None  #: of the approved template, HX and 32 hexadecimal digits
+    template_parameters: int = DEFAULT_TEMPLATE_PARAMETERS
+    public_url: str | None = None  #: where Twilio reaches this daemon; receipts are polled without it
+    limits: tuple[Limit, ...] = ()  #: a pace of the configuration's own, kept beside the provider's
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,13 @@ class MetaConfig:
     name: str = "whatsapp"
     base_url: str = "https://graph.facebook.com"
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+    template: str | None = None  #: the approved template's name
+    template_language: str = "en_US"
+    template_parameters: int = DEFAULT_TEMPLATE_PARAMETERS
+    app_secret: str | None = field(default=None, repr=False)  #: signs Meta's webhook calls; no receipts without it
+    verify_token: str | None = field(default=None, repr=False)  #: what Meta says when the webhook is set up
+    limits: tuple[Limit, ...] = ()  #: a pace of the configuration's own, kept beside the provider's
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,21 @@ class Channel(Protocol):
         """How many threads may send at once; 1 keeps a chat in order."""
         ...
 
+    @property
+    def memory(self) -> ChannelMemory:
+        """What it knows over restarts."""
+        ...
+
+    @property
+    def receipts(self) -> ReceiptMode:
+        """How it hears whether an accepted message arrived."""
+        ...
+
+    @property
+    def window(self) -> Window:
+        """Whether WhatsApp's 24-hour window is open, as far as anybody can know."""
+        ...
+
     def send(self, message: Message) -> Outcome:
         """Make one request and say what became of it, within the deadline; never raises for the provider's sake."""
         ...
@@ -113,6 +146,18 @@ class Channel(Protocol):
 
     def probe(self) -> Outcome:
         """Ask the provider whether the credentials hold, without sending a message."""
+        ...
+
+    def ask_receipt(self, message_id: str) -> Receipt | Outcome:
+        """Ask the provider what became of a message; an Outcome says why it could not be asked."""
+        ...
+
+    def ask_inbound(self) -> bool:
+        """Ask the provider when the person last wrote to us, and remember it; whether that was asked and understood."""
+        ...
+
+    def judge_receipt(self, receipt: Receipt, *, by_template: bool) -> Outcome:
+        """Say what the receipt of a message that failed means, and remember what it says of the 24-hour window."""
         ...
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from subscriber.channels.requests_seam import route
 #: The plugin that writes to each built-in provider.
 _BUILT_IN: Final = {
     "telegram": ("apprise.plugins.telegram", "NotifyTelegram"),
-    "twilio": ("apprise.plugins.twilio", "NotifyTwilio"),
+    "twilio": ("subscriber.channels.twilio_plugin", "NotifyTwilioContent"),
     "meta": ("apprise.plugins.whatsapp", "NotifyWhatsApp"),
 }
 
@@ -46,7 +46,7 @@ class Plugin(Protocol):
 
 
 def built_in_plugin(provider: str, arguments: Mapping[str, Any]) -> Plugin:
-    """Build the plugin of a built-in provider directly: a URL can't express `whatsapp:` senders (facts.md).
+    """Build the plugin of a built-in provider directly: a URL can't express `whatsapp:` senders (measured).
 
     Raises:
         ConfigurationError: Apprise refuses what our own checks let through.
@@ -73,6 +73,8 @@ def custom_plugin(channel: str, url: str) -> tuple[Plugin, str, bool]:
         ConfigurationError: The URL names no service, or not exactly one target; it is never shown.
     """
     quieten()
+    # Late, for it is made of what is here and of Apprise's own plugin.
+    importlib.import_module("subscriber.channels.twilio_plugin").register()
     schema = url.partition("://")[0].lower() if "://" in url else ""
     with warnings.catch_warnings():
         # The first URL loads every plugin; the one for e-mail imports imghdr, which Python 3.13 removes.
@@ -114,7 +116,7 @@ AS_TEXT: Final[Mapping[str, Any]] = {"title": "", "notify_type": NotifyType.INFO
 
 
 def _asset() -> AppriseAsset:
-    # Without a service timeout Apprise runs in our thread, not in its pool of cpu + 4 shared ones (facts.md).
+    # Without a service timeout Apprise runs in our thread, not in its pool of cpu + 4 shared ones (measured).
     return AppriseAsset(
         app_id="alertbus", service_timeout=0, default_service_retry=0, http_redirects=False, async_mode=False
     )

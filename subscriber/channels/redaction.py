@@ -1,4 +1,4 @@
-"""Takes a channel's secrets out of what people may read. Pure."""
+"""Takes a channel's secrets out of what people may read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,17 @@ class Redaction:
             secrets: The literal values.
             show_paths: Whether a URL's path is harmless once the secrets are out; a custom service's may be a secret.
         """
-        self._redactor = Redactor([secret for secret in secrets if len(secret) >= _SHORTEST])
+        self._secrets = frozenset(secret for secret in secrets if len(secret) >= _SHORTEST)
+        self._redactor = Redactor(self._secrets)
         self._show_paths = show_paths
+
+    def learn(self, *secrets: str) -> None:
+        """Take out these as well from now on, such as the new id of a group that moved."""
+        new = frozenset(secret for secret in secrets if len(secret) >= _SHORTEST)
+        if not new <= self._secrets:
+            # Two threads that learn at once learn the same: there is one target, and it moves to one place.
+            self._secrets |= new
+            self._redactor = Redactor(self._secrets)
 
     def text(self, text: str) -> str:
         """Return one bounded line without secrets."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,16 +23,35 @@ LONGEST_WAIT_SECONDS: Final = 7 * 86_400.0
 #: A WhatsApp id has about 60 characters; whatever comes has to fit a database column.
 _LONGEST_ID: Final = 256
 
-#: The statuses of any service, by RFC 9110 and the services in Apprise's care; 5xx and 2xx are not in it.
-GENERAL_STATUSES: Final[Mapping[int, Reason]] = {
-    401: Reason.UNAUTHORIZED,
-    403: Reason.UNAUTHORIZED,
-    404: Reason.UNAUTHORIZED,  # a deleted webhook: Discord's 10015 "Unknown Webhook", Slack's "no_service"
-    407: Reason.NETWORK,  # the proxy wants credentials; the provider never saw the request
-    408: Reason.NETWORK,  # "did not receive a complete request message within the time", RFC 9110 15.5.9
-    410: Reason.UNAUTHORIZED,
-    425: Reason.NETWORK,  # "unwilling to risk processing a request", RFC 8470 5.2
-    429: Reason.RATE_LIMITED,
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one answer of a provider means, and where that is written."""
+
+    reason: Reason
+    meaning: str  #: in the provider's words, shortened
+    source: str  #: an address, or a document and its section
+    #: Whether it may have been sent all the same; None: as the reason says, and only `unavailable` leaves a doubt.
+    in_doubt: bool | None = None
+
+
+#: The statuses of any service. What is not in it: 2xx and 3xx may have been sent, other 4xx are refused for good, and
+#: 5xx is unavailable and in doubt: no document says of any of them that the request was not processed, not even of a
+#: 503 with Retry-After (RFC 9110, 15.6.4), whose wait is obeyed.
+GENERAL_STATUSES: Final[Mapping[int, Row]] = {
+    401: Row(Reason.UNAUTHORIZED, "it lacks valid authentication credentials", "RFC 9110, 15.5.2"),
+    402: Row(Reason.UNAUTHORIZED, "payment required: of the account, so of each message", "RFC 9110, 15.5.3"),
+    403: Row(Reason.UNAUTHORIZED, "understood, and refused", "RFC 9110, 15.5.4"),
+    404: Row(Reason.UNAUTHORIZED, "nobody is there: a deleted webhook, a wrong address", "RFC 9110, 15.5.5"),
+    407: Row(Reason.NETWORK, "the proxy wants credentials; the service never saw the request", "RFC 9110, 15.5.8"),
+    408: Row(Reason.NETWORK, "no complete request came in time", "RFC 9110, 15.5.9"),
+    410: Row(Reason.UNAUTHORIZED, "gone, and likely for good", "RFC 9110, 15.5.11"),
+    421: Row(Reason.NETWORK, "came to a server that does not answer for this host", "RFC 9110, 15.5.20"),
+    425: Row(Reason.NETWORK, "not processed: it might be a replay", "RFC 8470, 5.2"),
+    429: Row(Reason.RATE_LIMITED, "too many requests in a given time", "RFC 6585, 4"),
+    511: Row(
+        Reason.NETWORK, "the network wants a login; only what stands in front of a service says so", "RFC 6585, 6"
+    ),
 }
 
 
@@ -48,6 +68,7 @@ class Answer:
         self.taken = taken
         self.status = exchange.status or 0
         self.headers = exchange.headers
+        self.request_body = exchange.request_body
         self.json = _json_object(exchange)
         self._body = exchange.body
 
@@ -105,15 +126,16 @@ def outcome(
     *,
     code: Any = None,
     wait_seconds: float | None = None,
+    in_doubt: bool | None = None,
 ) -> Outcome:
-    """Build the outcome of an answer; only an unavailable provider leaves a doubt."""
+    """Build the outcome of an answer; only an unavailable provider leaves a doubt, unless `in_doubt` says otherwise."""
     return Outcome(
         reason,
         detail,
         status=answer.status,
         code=str(code) if isinstance(code, int) else None,  # of all three providers a number
         retry_after_seconds=wait_seconds if wait_seconds is not None else _waits(reason, answer),
-        in_doubt=reason is Reason.UNAVAILABLE,
+        in_doubt=reason is Reason.UNAVAILABLE if in_doubt is None else in_doubt,
     )
 
 
@@ -125,7 +147,7 @@ def unreadable(answer: Answer) -> Outcome:
 def by_status(answer: Answer) -> Reason:
     """Return what a status means where no code says more; a redirect is not followed, and may have been processed."""
     if answer.status in GENERAL_STATUSES:
-        return GENERAL_STATUSES[answer.status]
+        return GENERAL_STATUSES[answer.status].reason
     return Reason.REJECTED if 400 <= answer.status < 500 else Reason.UNAVAILABLE
 
 

@@ -38,6 +38,11 @@ def text_of(line: Line) -> str:
     return balanced(line.text)
 
 
+def unmarked_of(line: Line) -> str:
+    """Write a line for WhatsApp without any formatting, neither ours nor what an alert's text would cause."""
+    return "\n".join(_unmarked(part) for part in text_of(line).split("\n"))
+
+
 def length_of(line: Line, limits: MessageLimits) -> int:
     """Return how much of the provider's limit a line takes, in the provider's unit."""
     seen = text_of(line) if limits.dialect is Dialect.TELEGRAM_HTML else body_of(line, limits.dialect)
@@ -56,7 +61,7 @@ def _telegram(line: Line, text: str) -> str:
 
 
 def _whatsapp(line: Line, text: str) -> str:
-    unmarked = "\n".join(_unmarked(part) for part in text.split("\n"))
+    unmarked = unmarked_of(line)
     mark = {Rank.HEAD: _BOLD, Rank.REPEAT: _ITALIC}.get(line.rank, "")
     # A mark inside could end ours too early, and beside a joiner ours would be as dead as the parted one.
     return f"{mark}{text}{mark}" if mark and mark not in text and unmarked == text else unmarked

@@ -11,9 +11,10 @@ from datetime import tzinfo
 from typing import Final
 
 from bus.alerts import Alert
-from subscriber.deliveries import Message, MessageLimits
+from subscriber.deliveries import Message, MessageLimits, TemplateLimits
 from subscriber.policy.cleaning import ELLIPSIS, cut
 from subscriber.policy.dialects import body_of, length_of, text_of
+from subscriber.policy.templating import flattened, lines_limit, parameters_of
 from subscriber.policy.wording import SEPARATOR, Line, Rank, lines_of
 
 #: Lines that may be long themselves leave room for what comes after them.
@@ -44,7 +45,19 @@ def render(
         text="\n".join(text_of(line) for line in lines),
         dialect=limits.dialect,
         silent=silent,
+        parameters=_parameters(alert, limits.template, zone, possible_repeat=possible_repeat),
     )
+
+
+def _parameters(alert: Alert, limits: TemplateLimits | None, zone: tzinfo, *, possible_repeat: bool) -> tuple[str, ...]:
+    if limits is None:
+        return ()
+    lines = flattened(lines_of(alert, zone, possible_repeat=possible_repeat))
+    room = lines_limit(limits, len(lines))
+    if _total_length(lines, room) > room.length:
+        lines = flattened(lines_of(alert, zone, possible_repeat=possible_repeat, shortened=True))
+        lines = _fitted(lines, lines_limit(limits, len(lines)))
+    return parameters_of(lines, limits)
 
 
 def _total_length(lines: list[Line], limits: MessageLimits) -> int:

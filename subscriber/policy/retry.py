@@ -32,9 +32,16 @@ _HOUR_SECONDS: Final = 3600.0
 DEFAULT_MAX_AGE_SECONDS: Final[Mapping[Severity, float | None]] = MappingProxyType(
     {Severity.CRITICAL: None, Severity.WARNING: 24 * _HOUR_SECONDS, Severity.INFO: 24 * _HOUR_SECONDS}
 )
-#: The wait, and as much again of jitter, when a provider says "too fast" without saying how long: such refusals
-#: do not count, so the exponential curve would stay at its beginning and hammer.
+#: The wait when a provider says "too fast" without saying how long, and by how much it grows each time that it says so
+#: again: such refusals do not count, so the exponential curve would stay at its beginning and hammer. Meta's 131056
+#: asks for 4^X seconds.
 UNSAID_WAIT_SECONDS: Final = 10.0
+UNSAID_GROWTH: Final = 4.0
+LONGEST_UNSAID_WAIT_SECONDS: Final = 600.0
+#: Its jitter, which only lengthens it.
+_UNSAID_JITTER: Final = 0.25
+#: "Too fast, try again in 0 seconds" would be a loop without a pause, for such refusals do not count.
+_LEAST_SAID_WAIT_SECONDS: Final = 1.0
 #: What a provider's own wait is cut to: anything above is an error in its answer.
 LONGEST_WAIT_SECONDS: Final = 7 * 24 * _HOUR_SECONDS
 #: Doublings after which any base is above any cap; 2.0**1100 would overflow.
@@ -64,19 +71,31 @@ class RetryPolicy:
             raise ValueError("max_age_seconds must be above 0, or None for never")
 
 
-def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now_us: int, rng: Random) -> Decision:
+def decide(
+    outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now_us: int, rng: Random, *, unsaid: int = 0
+) -> Decision:
     """Say what happens to a delivery after an attempt; `now_us` is when the attempt ended.
 
     The retry of an `unauthorized` is due at once, because its channel pauses and nothing is sent until it is resumed.
+
+    Args:
+        outcome: How the attempt ended.
+        delivery: As it was before the attempt.
+        policy: How long to wait and to try.
+        now_us: When the attempt ended.
+        rng: For the jitter.
+        unsaid: How often in a row, before this time, the provider said "too fast" without saying how long.
     """
     if outcome.accepted:
         return Done()
-    if outcome.reason is Reason.REJECTED:
-        return GiveUp(DeliveryState.DEAD)
+    by_template_now = outcome.template_instead and not outcome.by_template
+    if outcome.reason is Reason.REJECTED and not by_template_now:
+        return GiveUp(DeliveryState.DEAD, fallback=True)
     if too_old(delivery, policy, now_us):
         return GiveUp(DeliveryState.EXPIRED)
+    wait_seconds = 0.0 if by_template_now else _wait_seconds(outcome, delivery, policy, rng, unsaid)
     return RetryAt(
-        due_at_us=now_us + math.ceil(_wait_seconds(outcome, delivery, policy, rng) * _MICROSECONDS),
+        due_at_us=now_us + math.ceil(wait_seconds * _MICROSECONDS),
         counts=outcome.reason not in {Reason.RATE_LIMITED, Reason.UNAUTHORIZED},
         in_doubt=_in_doubt(outcome, delivery),
     )
@@ -97,13 +116,34 @@ def backoff_seconds(attempt: int, policy: RetryPolicy, rng: Random) -> float:
     return rng.uniform(0.0, min(policy.backoff_cap_seconds, policy.backoff_base_seconds * 2.0**doublings))
 
 
-def _wait_seconds(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, rng: Random) -> float:
+def rate_limit_seconds(outcome: Outcome, unsaid: int) -> float:
+    """Return for how long a provider that said "too fast" is to be left alone, at least.
+
+    Args:
+        outcome: What it said.
+        unsaid: How often in a row, before this time, it said so without saying how long.
+    """
+    said = _said_wait_seconds(outcome)
+    if said is not None:
+        return max(said, _LEAST_SAID_WAIT_SECONDS)
+    return min(UNSAID_WAIT_SECONDS * UNSAID_GROWTH ** min(unsaid, _MOST_DOUBLINGS), LONGEST_UNSAID_WAIT_SECONDS)
+
+
+def says_wait(outcome: Outcome) -> bool:
+    """Whether a provider said how long to leave it alone."""
+    return _said_wait_seconds(outcome) is not None
+
+
+def _wait_seconds(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, rng: Random, unsaid: int) -> float:
     said = _said_wait_seconds(outcome)
     match outcome.reason:
         case Reason.UNAUTHORIZED:
             return 0.0
         case Reason.RATE_LIMITED:
-            return said if said is not None else UNSAID_WAIT_SECONDS + rng.uniform(0.0, UNSAID_WAIT_SECONDS)
+            least = rate_limit_seconds(outcome, unsaid)
+            if said is not None:
+                return least
+            return min(least + rng.uniform(0.0, least * _UNSAID_JITTER), LONGEST_UNSAID_WAIT_SECONDS)
         case _:
             # A 503 may carry a wait as well, and the provider knows better than our curve.
             return max(said or 0.0, backoff_seconds(delivery.retries + 1, policy, rng))

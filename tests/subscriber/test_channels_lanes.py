@@ -9,7 +9,7 @@ import pytest
 
 from subscriber.channels import lanes
 from subscriber.channels.building import build_channel
-from subscriber.channels.channel import Channel, TelegramConfig
+from subscriber.channels.channel import AppriseConfig, Channel, TelegramConfig
 from subscriber.channels.lanes import SPARE_LANES, Lanes, NoLaneFree, StillRunning
 from subscriber.deliveries import Dialect, Message, Reason
 from tests.support.provider_server import TELEGRAM_CHAT, TELEGRAM_TOKEN, ProviderServer
@@ -89,6 +89,18 @@ def test_sends_that_all_hang_are_bounded_in_number(
     monkeypatch.undo()
     assert details[-1] == "nothing was sent: all threads still hang in earlier sends"
     assert details[:-1] == ["nothing was sent: no connection within 0.01 s"] * (SPARE_LANES + 1)
+
+
+def test_send_that_hangs_outside_of_any_request_is_in_doubt(server: ProviderServer) -> None:
+    """A plugin that speaks HTTP may speak something else as well."""
+    released = threading.Event()
+    config = AppriseConfig("desk", f"json://127.0.0.1:{server.port}/hook", deadline_seconds=0.1)
+    channel = build_channel(config, environ={})
+    channel._provider.submit = lambda *_: released.wait(10)  # type: ignore[attr-defined]
+    outcome = channel.send(MESSAGE)
+    released.set()
+    channel.close()
+    assert (outcome.reason, outcome.in_doubt, outcome.detail) == (Reason.TIMEOUT, True, "no result within 0.1 s")
 
 
 def test_run_of_work_that_raises_raises_in_the_thread_that_waits(two_lanes: Lanes) -> None:

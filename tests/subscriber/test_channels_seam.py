@@ -1,5 +1,6 @@
 """The seam between Apprise's plugins and our HTTP; each test fails loudly when a release of Apprise goes around it."""
 
+import ast
 import importlib
 import re
 import sys
@@ -71,6 +72,51 @@ def test_every_plugin_of_apprise_names_requests_as_a_module() -> None:
     sources = {path.name: path.read_text(encoding="utf-8") for path in _PLUGINS.rglob("*.py")}
     assert [name for name, source in sources.items() if around.search(source)] == []
     assert sum("import requests\n" in source for source in sources.values()) > 100
+
+
+def test_no_plugin_of_apprise_keeps_a_function_of_requests_from_its_import() -> None:
+    """A default argument or a table on a class would hold the real one for good; none does so today."""
+    kept = [
+        f"{path.name}:{node.lineno}"
+        for path in _PLUGINS.rglob("*.py")
+        for node in _outside_of_bodies(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "requests"
+        if node.attr in {"request", "get", "post", "put", "patch", "delete", "head", "options"}
+    ]
+    assert kept == []
+
+
+def _outside_of_bodies(node: ast.AST) -> Iterator[ast.AST]:
+    """Return all that runs when a module is imported."""
+    yield node
+    inner = ast.iter_child_nodes(node)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        inner = iter([node.args, *node.decorator_list])
+    elif isinstance(node, ast.Lambda):
+        inner = iter([node.args])
+    for child in inner:
+        yield from _outside_of_bodies(child)
+
+
+def test_netrc_gives_no_credentials_away(
+    server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A requests session would send them to any host that is named there; credentials come from the settings alone."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login canary password canary-of-netrc\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert requests.utils.get_netrc_auth(server.url) == ("canary", "canary-of-netrc")
+    configs = (
+        TelegramConfig(TELEGRAM_TOKEN, TELEGRAM_CHAT, base_url=server.url),
+        AppriseConfig("desk", f"json://127.0.0.1:{server.port}/hook"),
+    )
+    for config in configs:
+        channel = build_channel(config, environ={})
+        assert channel.send(MESSAGE).accepted
+        channel.close()
+    headers = [desk.requests[0].request.headers for desk in (server.telegram, server.hook)]
+    assert all("authorization" not in each for each in headers)
 
 
 def test_route_leaves_everybody_elses_requests_alone() -> None:

@@ -4,15 +4,17 @@ import base64
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
 from bus.errors import ConfigurationError
+from subscriber.channels.apprise_channel import AppriseChannel
 from subscriber.channels.building import build_channel, placeholder_configs
 from subscriber.channels.channel import AppriseConfig, Channel, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.redaction import MAX_DETAIL_CHARACTERS, Redaction
-from subscriber.deliveries import Dialect, Message
+from subscriber.deliveries import Dialect, Message, Receipt, ReceiptState
 from tests.support.provider_desk import ProviderDesk
 from tests.support.provider_faults import error, garbage, hang, reset_after_reading
 from tests.support.provider_rules import ProviderRules
@@ -22,12 +24,17 @@ TOKEN = "987654321:" + "CanaryTelegramToken" + "x" * 16
 SID = "AC" + "badc0ffee0ddf00d" * 2
 AUTH_TOKEN = "deadbeefcafef00d" * 2
 META_TOKEN = "EAACanaryMetaToken" + "9" * 40
+APP_SECRET = "cafebabe0badf00d" * 2
+VERIFY_TOKEN = "canary-verify-token"
 WEBHOOK = "canary-webhook-path"
 #: By provider, an answer that repeats the credentials, as error messages do.
 ECHOES = (
     f'{{"ok": false, "error_code": 400, "description": "{TOKEN} {TOKEN[10:]}"}}'.encode(),
     f'{{"code": 20003, "message": "{SID} {AUTH_TOKEN} {quote(f"{SID}:{AUTH_TOKEN}")}"}}'.encode(),
-    f'{{"error": {{"code": 190, "message": "{META_TOKEN}", "error_data": {{"details": "{META_TOKEN}"}}}}}}'.encode(),
+    (
+        f'{{"error": {{"code": 190, "message": "{META_TOKEN} {APP_SECRET}", '
+        f'"error_data": {{"details": "{META_TOKEN} {VERIFY_TOKEN}"}}}}}}'
+    ).encode(),
     f"no such hook: {WEBHOOK}".encode(),
 )
 MESSAGE = Message("Drawdown", "Drawdown", Dialect.PLAIN)
@@ -44,8 +51,26 @@ def configs(url: str) -> list[ChannelConfig]:
     """Return a channel of each provider with unmistakable secrets."""
     return [
         TelegramConfig(TOKEN, "5559998887", base_url=url, deadline_seconds=0.3),
-        TwilioConfig(SID, AUTH_TOKEN, "+12025559998", "+12025559997", base_url=url, deadline_seconds=0.3),
-        MetaConfig(META_TOKEN, "777666555444", "+12025559997", base_url=url, deadline_seconds=0.3),
+        TwilioConfig(
+            SID,
+            AUTH_TOKEN,
+            "+12025559998",
+            "+12025559997",
+            base_url=url,
+            deadline_seconds=0.3,
+            content_sid="HX" + "0" * 32,
+            public_url="https://alerts.example.org",
+        ),
+        MetaConfig(
+            META_TOKEN,
+            "777666555444",
+            "+12025559997",
+            base_url=url,
+            deadline_seconds=0.3,
+            template="trading_alert",
+            app_secret=APP_SECRET,
+            verify_token=VERIFY_TOKEN,
+        ),
         AppriseConfig("desk", f"{url.replace('http', 'json')}/hook/{WEBHOOK}", deadline_seconds=0.3),
     ]
 
@@ -53,7 +78,8 @@ def configs(url: str) -> list[ChannelConfig]:
 def assert_clean(*told: object) -> None:
     """Look for every secret, plain and encoded."""
     text = "\n".join(map(str, told))
-    for secret in (TOKEN, TOKEN[10:], SID, AUTH_TOKEN, META_TOKEN, WEBHOOK, f"{SID}:{AUTH_TOKEN}"):
+    secrets = (TOKEN, TOKEN[10:], SID, AUTH_TOKEN, META_TOKEN, APP_SECRET, VERIFY_TOKEN, WEBHOOK, f"{SID}:{AUTH_TOKEN}")
+    for secret in (*secrets, "2025559997", "2025559998"):
         assert secret not in text
         assert quote(secret, safe="") not in text
         assert base64.b64encode(secret.encode()).decode() not in text
@@ -61,7 +87,19 @@ def assert_clean(*told: object) -> None:
 
 def everything(channel: Channel) -> list[object]:
     """Do all that a channel can do and return all that it says."""
-    return [channel.rehearse(MESSAGE), channel.send(MESSAGE), channel.probe(), channel, channel.name]
+    assert isinstance(channel, AppriseChannel)
+    template = replace(MESSAGE, parameters=("a", "b", "c"), reference="store.1")
+    failed = Receipt("SM1", ReceiptState.FAILED, code="63016")
+    return [
+        *(channel.rehearse(message) for message in (MESSAGE, template)),
+        *(channel.send(message) for message in (MESSAGE, template)),
+        channel.probe(),
+        channel.ask_receipt("SM1"),
+        channel.ask_inbound(),
+        channel.judge_receipt(failed, by_template=False),
+        channel,
+        channel.name,
+    ]
 
 
 def test_sends_that_succeed_fail_or_hang_tell_no_secret(

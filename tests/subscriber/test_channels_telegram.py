@@ -1,5 +1,6 @@
 """Telegram by Apprise's own plugin over real HTTP: exact text, verdicts, second tries within one send."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -183,6 +184,24 @@ def test_send_to_an_upgraded_group_follows_it_and_remembers(server: ProviderServ
     assert len(server.telegram.requests) == 3
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        "Bad Request: not enough rights to send text messages to the chat",
+        "Bad Request: need administrator rights in the channel chat",
+        "Bad Request: CHAT_WRITE_FORBIDDEN",
+        "Bad Request: have no write access to the chat",
+        "Bad Request: TOPIC_CLOSED",
+        "Bad Request: group chat was upgraded to a supergroup chat",
+    ],
+)
+def test_send_to_a_chat_that_forbids_it_is_unauthorized(server: ProviderServer, description: str) -> None:
+    """Each later message would be refused as well, so the channel has to stop."""
+    body = json.dumps({"ok": False, "error_code": 400, "description": description}).encode()
+    server.telegram.script(error(400, body=body))
+    assert sent(server).reason is Reason.UNAUTHORIZED
+
+
 def test_send_to_groups_that_move_in_a_circle_ends(server: ProviderServer) -> None:
     """A provider gone mad costs a few requests and no loop."""
     for number in range(1, 9):
@@ -216,5 +235,21 @@ def test_probe_says_whether_the_token_holds(server: ProviderServer) -> None:
 def test_pace_of_a_group_is_slower_than_that_of_a_person(server: ProviderServer) -> None:
     """A negative id is a group; a public name may be one."""
     person, group, public = channel(server), channel(server, TELEGRAM_GROUP), channel(server, "@trading_desk")
-    assert set(person.pace) < set(group.pace) == set(public.pace)
+    assert [limit.messages for limit in person.pace] == [3, 30]
+    assert [limit.messages for limit in group.pace] == [limit.messages for limit in public.pace] == [3, 20, 30]
     assert (person.concurrency, person.message_limits.length) == (1, 4096)
+
+
+def test_pace_of_channels_with_one_bot_or_one_chat_is_shared(server: ProviderServer) -> None:
+    """The bot's limit counts for all of its chats, the chat's for all channels that write to it by this bot."""
+    here, there = channel(server, TELEGRAM_GROUP).pace, channel(server, TELEGRAM_CHAT).pace
+    assert here[-1].scope == there[-1].scope != ""
+    assert here[0].scope == here[1].scope != there[0].scope
+    assert channel(server, "@Trading_Desk").pace == channel(server, "@trading_desk").pace
+    other_bot = channel(server, TELEGRAM_GROUP, token=f"9{TELEGRAM_TOKEN}").pace
+    assert not {limit.scope for limit in here} & {limit.scope for limit in other_bot}
+
+
+def test_pace_never_shows_the_chat(server: ProviderServer) -> None:
+    """A scope holds it."""
+    assert TELEGRAM_CHAT not in repr(channel(server).pace)

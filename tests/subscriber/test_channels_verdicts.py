@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.clock import SystemClock
 from subscriber.channels.calls import Exchange
 from subscriber.channels.channel import AppriseConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.generic import Generic
+from subscriber.channels.memory import ChannelMemory
 from subscriber.channels.meta import Meta
 from subscriber.channels.providers import Provider
 from subscriber.channels.redaction import MAX_DETAIL_CHARACTERS, Redaction
@@ -53,10 +55,12 @@ _HEADERS = st.dictionaries(st.sampled_from(["retry-after", "date", "content-type
 @pytest.fixture(scope="module")
 def providers() -> list[Provider]:
     """One of each."""
+    memory, now_us = ChannelMemory(), SystemClock().now_us
     return [
         Telegram(TelegramConfig(TELEGRAM_TOKEN, TELEGRAM_CHAT)),
-        Twilio(TwilioConfig(TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SENDER, TWILIO_RECIPIENT)),
-        Meta(MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT)),
+        Twilio(TwilioConfig(TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SENDER, TWILIO_RECIPIENT), memory, now_us),
+        Meta(MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT), memory, now_us),
+        Generic(AppriseConfig("topic", f"tgram://{TELEGRAM_TOKEN}/{TELEGRAM_CHAT}:42")),
         Generic(AppriseConfig("desk", "json://127.0.0.1/")),
     ]
 

@@ -216,8 +216,29 @@ def test_probe_of_a_suspended_account_is_unauthorized(server: ProviderServer) ->
     assert (outcome.reason, outcome.detail) == (Reason.UNAUTHORIZED, "the account is suspended")
 
 
-def test_pace_of_the_sandbox_is_its_own(server: ProviderServer) -> None:
-    """One message in three seconds, where a sender of one's own takes 80 a second."""
-    assert twilio(server, sender=TWILIO_SANDBOX_SENDER).pace == (Limit(1, 3),)
-    assert twilio(server).pace == (Limit(80, 1, burst=80),)
-    assert meta(server).pace == (Limit(10, 60, burst=5),)
+def test_pace_is_shared_by_those_that_share_a_sender(server: ProviderServer) -> None:
+    """One message in three seconds for the sandbox, where a sender of one's own takes 80 a second."""
+    sandbox = f"twilio:{TWILIO_SANDBOX_SENDER}"
+    assert twilio(server, sender=TWILIO_SANDBOX_SENDER).pace == (Limit(1, 3, scope=sandbox),)
+    assert twilio(server).pace == (Limit(80, 1, burst=80, scope=f"twilio:{TWILIO_SENDER}"),)
+    number = f"meta:{META_PHONE_ID}"
+    assert meta(server).pace == (
+        Limit(10, 60, burst=5, scope=f"{number}:{META_RECIPIENT}"),
+        Limit(80, 1, burst=80, scope=number),
+    )
+    for limit in (*twilio(server).pace, *meta(server).pace):
+        assert TWILIO_SENDER not in repr(limit)
+        assert META_PHONE_ID not in repr(limit)
+
+
+def test_pace_of_the_configuration_comes_beside_the_providers(server: ProviderServer) -> None:
+    """A person may want fewer messages than the provider takes, and never more."""
+    own = Limit(1, 60)
+    config = TwilioConfig(
+        TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SENDER, TWILIO_RECIPIENT, limits=(own,), concurrency=2
+    )
+    channel = build_channel(config, environ={})
+    assert (len(channel.pace), channel.pace[-1], channel.concurrency) == (2, own, 2)
+    number = MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT, limits=(own,), concurrency=3)
+    channel = build_channel(number, environ={})
+    assert (len(channel.pace), channel.pace[-1], channel.concurrency) == (3, own, 3)
