@@ -18,7 +18,7 @@ from bus.alerts import Severity, SystemEvent
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import Channel, ChannelConfig
-from subscriber.client import DaemonClient, DaemonError
+from subscriber.client import NOBODY_ANSWERS, DaemonClient, DaemonError, daemon_believed
 from subscriber.console import Printer
 from subscriber.deliveries import DeliveryState
 from subscriber.errors import StoreError
@@ -62,30 +62,12 @@ def _faults_told(printer: Printer) -> Generator[None]:
         raise typer.Exit(EXIT_FAILED) from None
 
 
-@contextmanager
-def _daemon_believed() -> Generator[None]:
-    """Turn what an answer lacks into a sentence: a daemon of another version, or no alertbus at all."""
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise DaemonError(
-            "The daemon's answer can't be read. Is it of another version than this command, or is another program "
-            "at ALERTBUS_HTTP_PORT?"
-        ) from None
-
-
 def _settings() -> SubscriberSettings:
     """Read the settings and have logs redacted from here on."""
     settings = SubscriberSettings.from_environment(os.environ)
     configure_logging(settings.general.log_level, settings.general.log_format, secret_values(settings))
     log_uncaught()
     return settings
-
-
-def _client(settings: SubscriberSettings) -> DaemonClient:
-    token = settings.http.api_token
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
-    return DaemonClient(host, settings.http.port, None if token is None else token.get_secret_value())
 
 
 def _store(settings: SubscriberSettings) -> Store:
@@ -185,11 +167,11 @@ def status(*, as_json: AsJson = False) -> None:
     printer = Printer(as_json=as_json)
     with _faults_told(printer):
         settings = _settings()
-        answer = _client(settings).get("/status")
+        answer = DaemonClient.of(settings).get("/status")
         if answer is None:
             with _store(settings) as store:
                 answer = _stored_status(settings, store)
-        with _daemon_believed():
+        with daemon_believed():
             printer.status(answer)
 
 
@@ -219,12 +201,12 @@ def test_channel(
     with _faults_told(printer):
         settings = _settings()
         body = {"text": text} | ({} if channel == ALL else {"channel": channel})
-        result = _client(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
+        result = DaemonClient.of(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
         if result is None and daemon:
-            raise DaemonError("No daemon answers at ALERTBUS_HTTP_PORT; start one with alertbus-subscriber run.")
+            raise DaemonError(NOBODY_ANSWERS)
         if result is None:
             result = _sent_directly(settings, channel, text)
-        with _daemon_believed():
+        with daemon_believed():
             printer.trial(result)
             went_well = all(entry["accepted"] or entry["why"] == "dry_run" for entry in result["channels"])
         if not went_well:
@@ -256,6 +238,22 @@ def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str
         "seconds": None,
         "waiting_for": None,
     }
+
+
+@app.command()
+def resume(
+    channel: Annotated[str, typer.Argument(callback=_channel_name, help="The channel's name.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Let a paused channel of the running daemon send again, once its credentials or its target are put right."""
+    printer = Printer(as_json=as_json)
+    with _faults_told(printer):
+        result = DaemonClient.of(_settings()).post(f"/channels/{channel}/resume", {})
+        if result is None:
+            raise DaemonError(f"{NOBODY_ANSWERS} A channel's pause ends with its daemon.")
+        with daemon_believed():
+            printer.resumed(result)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Final
@@ -12,11 +13,12 @@ from typing import Final
 from bus.alerts import Alert, Severity, SystemEvent
 from bus.clock import Clock
 from bus.errors import AlertBusError
-from subscriber.channels.building import build_channel
 from subscriber.channels.channel import ChannelConfig
 from subscriber.deliveries import PlannedDelivery
-from subscriber.delivery.desk import ChannelDesk
+from subscriber.delivery.breaker import BreakerState
+from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
+from subscriber.desks import RECEIPTS_COME, fallbacks_of, set_up_desks
 from subscriber.intake.announcing import Announcer
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.ingest import Ingest
@@ -66,7 +68,7 @@ class Assembly:
         self._routes = routes
         self._store_errors_then = 0
         self._store_failed_at = float("-inf")
-        self.desks = {config.name: self._desk(config) for config in configs}
+        self.desks = set_up_desks(configs, store, metrics=self.metrics, clock=clock, rng=rng, rehearsal=dry_run)
         self._waiting = set(self.desks)
         self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
         notices = Notices(store, self.announcer, self.metrics, clock)
@@ -98,7 +100,11 @@ class Assembly:
             metrics=self.metrics,
             clock=clock,
         )
-        worker_settings = _worker_settings(settings, interval_seconds, dry_run=dry_run)
+        worker_settings = replace(
+            _worker_settings(settings, interval_seconds, dry_run=dry_run),
+            fallbacks=fallbacks_of(self.desks),
+            wake=self.wake,
+        )
         self.workers = [
             DeliveryWorker(
                 f"{_holder(settings)}/{desk.name}/{number}",
@@ -114,6 +120,22 @@ class Assembly:
             for desk in self.desks.values()
             for number in range(desk.channel.concurrency)
         ]
+        #: By channel; only where receipts come.
+        self.keepers = {
+            desk.name: ReceiptKeeper(
+                desk,
+                store=store,
+                metrics=self.metrics,
+                clock=clock,
+                rng=rng,
+                policy=worker_settings.policy,
+                fallbacks=worker_settings.fallbacks,
+                wake=self.wake,
+                announce=partial(self.tell_elsewhere, desk.name),
+            )
+            for desk in self.desks.values()
+            if desk.channel.receipts in RECEIPTS_COME and not dry_run
+        }
 
     def plan(self, alert: Alert) -> tuple[PlannedDelivery, ...]:
         """Say where an alert goes now; one that ends another goes where that one went.
@@ -138,6 +160,23 @@ class Assembly:
             if name in self.desks:
                 self.desks[name].wake.set()
 
+    def look_for_receipts(self, channels: Iterable[str]) -> None:
+        """Tell the keepers of some channels that messages of theirs failed."""
+        for name in channels:
+            if name in self.keepers:
+                self.keepers[name].look()
+
+    def person_wrote(self, channels: Iterable[str], at_us: int) -> None:
+        """Note that the person behind some channels wrote to us, which opens WhatsApp's window."""
+        for name in channels:
+            if name in self.desks:
+                self.desks[name].channel.memory.latest("inbound_us", min(at_us, self.clock.now_us()))
+
+    def clock_was_set(self, step_us: int) -> None:
+        """Let what the channels remember follow the wall clock, which was set forward by so much."""
+        for desk in self.desks.values():
+            desk.channel.memory.moved(step_us)
+
     def measure(self) -> None:
         """Set the gauges that count what waits.
 
@@ -149,8 +188,15 @@ class Assembly:
         self._waiting |= counts.keys()  # what waits for a channel that is in no setting any more must be seen, too
         for name in self._waiting:
             self.metrics.queue(name, counts.get(name, 0), self.store.queue_oldest_us(name))
+        receipts = self.store.receipts_waiting()
         for name, desk in self.desks.items():
-            self.metrics.channel_up(name, up=desk.up)
+            desk.channel.memory.keep_again()
+            view = desk.view
+            self.metrics.channel_up(name, up=view.up)
+            self.metrics.breaker(name, is_open=view.breaker.state is not BreakerState.CLOSED)
+            self.metrics.held(name, view.held_until_us)
+            if desk.channel.receipts in RECEIPTS_COME:
+                self.metrics.receipts_waiting(name, receipts.get(name, 0))
 
     def not_ready(self) -> list[str]:
         """Say why alerts are not taken, stored or delivered at the moment; nothing where they are."""
@@ -203,10 +249,6 @@ class Assembly:
         """Close the channels' connections."""
         for desk in self.desks.values():
             desk.channel.close()
-
-    def _desk(self, config: ChannelConfig) -> ChannelDesk:
-        self.metrics.add_channel(config.name, enabled=True)
-        return ChannelDesk(build_channel(config, rehearsal=self.dry_run), self.clock)
 
 
 def _worker_settings(settings: SubscriberSettings, interval_seconds: float, *, dry_run: bool) -> WorkerSettings:

@@ -6,12 +6,16 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from typing import Any, Final
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final, Self
 
 from bus.errors import AlertBusError
+from subscriber.settings import SubscriberSettings
 
 PREFIX: Final = "/api/monitoring/notifications"
 _TIMEOUT_SECONDS: Final = 5.0
+NOBODY_ANSWERS: Final = "No daemon answers at ALERTBUS_HTTP_PORT; start one with alertbus-subscriber run."
 _NO_DAEMON: Final = "What listens at ALERTBUS_HTTP_HOST, ALERTBUS_HTTP_PORT is no alertbus daemon of this version."
 
 
@@ -29,6 +33,13 @@ class DaemonClient:
         self._token = token
         # Never through a proxy of the environment: the daemon is this machine's, and the token is for it alone.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    @classmethod
+    def of(cls, settings: SubscriberSettings) -> Self:
+        """Return the client of the daemon that has these settings, where it runs on this machine."""
+        token = settings.http.api_token
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
+        return cls(host, settings.http.port, None if token is None else token.get_secret_value())
 
     def get(self, path: str) -> Any | None:
         """Return what a path answers, or None when no daemon listens.
@@ -66,6 +77,18 @@ class DaemonClient:
             raise DaemonError(f"The daemon at {self.url} did not answer: {reason}.") from None
         except (http.client.HTTPException, UnicodeError):  # it speaks something else than HTTP; the name can be none
             raise DaemonError(_NO_DAEMON) from None
+
+
+@contextmanager
+def daemon_believed() -> Generator[None]:
+    """Turn what an answer lacks into a sentence: a daemon of another version, or no alertbus at all."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DaemonError(
+            "The daemon's answer can't be read. Is it of another version than this command, or is another program "
+            "at ALERTBUS_HTTP_PORT?"
+        ) from None
 
 
 def _data(answer: bytes) -> Any:

@@ -141,6 +141,14 @@ class Printer:
             ],
         )
 
+    def resumed(self, result: Fields) -> None:
+        """Print that a channel sends again."""
+        if self._as_json:
+            self._json(result)
+            return
+        paused = "sends again" if result["was_paused"] else "was not paused"
+        self.say(f"The channel {result['channel']} {paused}.")
+
     def audit(self, audit: Fields) -> None:
         """Print the ledger, and what does not balance in it."""
         if self._as_json:

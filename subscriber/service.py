@@ -29,13 +29,16 @@ from bus.clock import Clock, SteadyClock, SystemClock
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.assembly import Assembly
 from subscriber.bookkeeping import Bookkeeper
-from subscriber.channels.building import placeholder_configs
+from subscriber.channels.building import build_webhooks, placeholder_configs
 from subscriber.channels.channel import ChannelConfig
+from subscriber.channels.custom import resolved
 from subscriber.channels.http_environment import HttpEnvironment
 from subscriber.deliveries import Message
+from subscriber.http_server import make_server
 from subscriber.monitoring.api import ApiParts, build_app
 from subscriber.monitoring.listening import open_listener
 from subscriber.monitoring.pinging import Pinger
+from subscriber.monitoring.webhooks import add_webhooks
 from subscriber.policy.routes_file import parse_routes
 from subscriber.policy.routing import RouteTable, default_routes
 from subscriber.settings import SubscriberSettings, channel_configs
@@ -49,8 +52,6 @@ logger = logging.getLogger(__name__)
 #: How long the end of the daemon waits for the sends in flight; what lasts longer is in doubt, and is sent again.
 STOP_SECONDS: Final = 10.0
 _HOUSEKEEPING_SECONDS: Final = 1.0
-#: Requests and kept-alive connections are closed after so many seconds at the end.
-_HTTP_STOP_SECONDS: Final = 2
 _EXIT_HURRIED: Final = 1
 
 NO_CREDENTIALS: Final = (
@@ -138,6 +139,7 @@ class Service:
                 show_rehearsal=self._show_rehearsal,
             )
             stack.callback(self._parts.close)
+            self._timekeeper.on_step = self._parts.clock_was_set
             self._pinger = self._make_pinger()
             self._server = self._make_server()
             stack.enter_context(self._signals())
@@ -179,19 +181,19 @@ class Service:
                 status=self._status,
                 send_test=self._send_test,
                 not_ready=self._not_ready,
+                resume=self._resume,
             )
         )
-        return _QuietServer(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                log_level=max(logging.WARNING, logger.getEffectiveLevel()),  # what it says at INFO, we said ourselves
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=_HTTP_STOP_SECONDS,
-            )
+        add_webhooks(
+            app,
+            {} if self.dry_run else build_webhooks([resolved(config) for config in self._configs]),
+            store=self._store,
+            metrics=self._parts.metrics,
+            clock=self._clock,
+            on_inbound=self._parts.person_wrote,
+            wake_keepers=self._parts.look_for_receipts,
         )
+        return make_server(app)
 
     def _make_pinger(self) -> Pinger | None:
         ping = self._settings.ping
@@ -219,6 +221,8 @@ class Service:
         for worker in self._parts.workers:
             self._store.release_worker(worker.name)
             worker.start()
+        for keeper in self._parts.keepers.values():
+            keeper.start()
         housekeeping = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
         housekeeping.start()
         stack.callback(housekeeping.join, STOP_SECONDS)
@@ -291,10 +295,14 @@ class Service:
         limit = self._clock.monotonic() + STOP_SECONDS
         for worker in self._parts.workers:
             worker.ask_to_stop()
+        for keeper in self._parts.keepers.values():
+            keeper.ask_to_stop()
         self._parts.ingest.stop(STOP_SECONDS)
         for worker in self._parts.workers:
             if not worker.join(max(limit - self._clock.monotonic(), 0.0)):
                 logger.warning("a send still lasts and is left in doubt", extra={"worker": worker.name})
+        for keeper in self._parts.keepers.values():  # what it has not done is found again
+            keeper.join(max(limit - self._clock.monotonic(), 0.0))
         for worker in self._parts.workers:
             try:
                 self._store.release_worker(worker.name)
@@ -320,8 +328,21 @@ class Service:
 
     def _send_test(self, channels: tuple[str, ...], text: str | None) -> dict[str, Any]:
         announce = self._parts.announcer.announce
-        trial = Trial(self._store, announce, self._clock, dry_run=self.dry_run, stopping=self._stopping)
+        trial = Trial(
+            self._store,
+            announce,
+            self._clock,
+            dry_run=self.dry_run,
+            desks=self._parts.desks,
+            stopping=self._stopping,
+        )
         return trial.run(channels, self._parts.enabled(), text or DEFAULT_TEXT, DEFAULT_WAIT_SECONDS)
+
+    def _resume(self, channel: str) -> bool:
+        desk = self._parts.desks[channel]
+        paused = desk.resume()
+        self._parts.metrics.channel_up(channel, up=desk.up)
+        return paused
 
     def _not_ready(self) -> list[str]:
         changing = [] if self.ready.is_set() else ["The daemon is starting or stopping."]
@@ -350,14 +371,6 @@ class Service:
                 logger.debug("housekeeping waits: %s", error)
             except Exception:
                 logger.exception("housekeeping failed unexpectedly")
-
-
-class _QuietServer(uvicorn.Server):
-    """Leaves signals to the service, which stops the other parts first."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 def _command(name: str) -> str:

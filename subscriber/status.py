@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.clock import from_us
-from subscriber.deliveries import OPEN_STATES, DeliveryState
+from subscriber.deliveries import OPEN_STATES, DeliveryState, ReceiptMode, Remembered, Window
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.delivery.views import DeskView
 from subscriber.monitoring.metrics import alertbus_version
 from subscriber.store.store import Store
 
@@ -23,13 +24,26 @@ class ChannelView:
     provider: str
     enabled: bool
     up: bool | None  #: None when no daemon runs that could say so
-    paused: bool = False
     configured: bool = True  #: False for a channel without credentials for which something still waits
+    desk: DeskView | None = None  #: None when no daemon runs
+    receipts: ReceiptMode | None = None
+    window: Window | None = None
+    remembered: Remembered | None = None
 
 
 def view_of(desk: ChannelDesk) -> ChannelView:
     """Return how a daemon's channel stands."""
-    return ChannelView(desk.name, desk.channel.provider, desk.enabled, desk.up, desk.paused)
+    channel, view = desk.channel, desk.view
+    return ChannelView(
+        desk.name,
+        channel.provider,
+        desk.enabled,
+        view.up,
+        desk=view,
+        receipts=channel.receipts,
+        window=channel.window,
+        remembered=channel.memory.values,
+    )
 
 
 def status_of(
@@ -54,7 +68,7 @@ def status_of(
     Raises:
         StoreError: The database can't be used at the moment.
     """
-    counts = store.channel_counts()
+    counts, receipts = store.channel_counts(), store.receipts_waiting()
     views = list(channels)
     known = {view.name for view in views}
     views += [
@@ -68,7 +82,13 @@ def status_of(
         "dry_run": dry_run,
         "database": database,
         "store_id": store.store_id,
-        "channels": [_channel(store, view, counts.get(view.name, {}), dry_run=dry_run) for view in views],
+        "channels": [
+            {
+                **_channel(store, view, counts.get(view.name, {}), dry_run=dry_run),
+                **_standing(view, receipts.get(view.name, 0)),
+            }
+            for view in views
+        ],
         "publishers": list(publishers),
     }
 
@@ -80,13 +100,38 @@ def _channel(store: Store, view: ChannelView, counts: dict[str, int], *, dry_run
         "provider": view.provider,
         "enabled": view.enabled,
         "state": _state(view, dry_run=dry_run),
-        "paused": view.paused,
         "backlog": sum(counts.get(state.value, 0) for state in OPEN_STATES),
         "oldest_published_at": _time(store.queue_oldest_us(view.name)),
         "dead": counts.get(DeliveryState.DEAD.value, 0),
         "deliveries": {state.value: counts.get(state.value, 0) for state in DeliveryState},
         "last_success_at": _time(store.last_success_us(view.name)),
         "last_error": None if error is None else {**error, "at": _time(_integer(error.get("at_us")))},
+    }
+
+
+def _standing(view: ChannelView, receipts_waiting: int) -> Status:
+    """Say what a running daemon knows of a channel beside its database."""
+    desk, known = view.desk, view.remembered or Remembered()
+    receipts = None if view.receipts is None else {"mode": view.receipts.value, "waiting": receipts_waiting}
+    window = (
+        None
+        if view.window in {None, Window.NONE}
+        else {
+            "state": view.window,
+            "last_message_of_person_at": _time(known.inbound_us),
+            "last_refusal_at": _time(known.outside_us),
+        }
+    )
+    return {
+        "paused": desk is not None and desk.paused,
+        "paused_since": None if desk is None else _time(desk.paused_since_us),
+        "breaker": None
+        if desk is None
+        else {"state": desk.breaker.state.value, "next_probe_at": _time(desk.breaker.next_probe_us)},
+        "held_until": None if desk is None else _time(desk.held_until_us),
+        "wait_seconds": None if desk is None else round(desk.wait_seconds, 3),
+        "receipts": receipts,
+        "window": window,
     }
 
 

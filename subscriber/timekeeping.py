@@ -7,6 +7,7 @@ waits, so that nothing is due, overdue or too old because somebody set a clock. 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -34,6 +35,8 @@ class Timekeeper:
             clock: The daemon's.
             boot: Which start of the machine this is; the system is asked when it is left out.
         """
+        #: Hears by how many microseconds the wall clock was set while the daemon runs.
+        self.on_step: Callable[[int], None] = lambda _step_us: None
         self._store = store
         self._clock = clock
         self._boot = boot_id() if boot is None else boot
@@ -67,6 +70,7 @@ class Timekeeper:
             step_us = self._clock.step_us()
             if abs(step_us) > _STEP_US:
                 self._move(step_us)
+                self.on_step(step_us)
             self._clock.anchor()
         if self._clock.monotonic() >= self._note_at:
             self._note_at = self._clock.monotonic() + _NOTE_SECONDS

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
 from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery, Reason
+from subscriber.delivery.breaker import BreakerState
+from subscriber.delivery.desk import ChannelDesk
 from subscriber.policy.routing import plan_deliveries
 from subscriber.store.store import Store
 
@@ -17,6 +20,7 @@ DEFAULT_TEXT: Final = "This is a test of alertbus. Nothing happened."
 DEFAULT_WAIT_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05
 _OPEN: Final = frozenset(state.value for state in OPEN_STATES)
+_NO_DESKS: Final[Mapping[str, ChannelDesk]] = MappingProxyType({})
 
 Announce = Callable[[SystemEvent, tuple[PlannedDelivery, ...]], bool]
 TrialResult = dict[str, Any]
@@ -26,17 +30,36 @@ class Trial:
     """Sends test alerts and waits for what became of them. Any thread may call it."""
 
     def __init__(
-        self, store: Store, announce: Announce, clock: Clock, *, dry_run: bool, stopping: threading.Event | None = None
+        self,
+        store: Store,
+        announce: Announce,
+        clock: Clock,
+        *,
+        dry_run: bool,
+        desks: Mapping[str, ChannelDesk] = _NO_DESKS,
+        stopping: threading.Event | None = None,
     ) -> None:
-        """Store what is needed; nothing is waited for once `stopping` is set."""
+        """Store what is needed.
+
+        Args:
+            store: Where the test alert goes.
+            announce: Stores it.
+            clock: The daemon's.
+            dry_run: Whether nothing is really sent.
+            desks: The channels by name: a test resumes one that is paused, and probes one that fails at once.
+            stopping: Nothing is waited for once it is set.
+        """
         self._store = store
         self._announce = announce
         self._clock = clock
         self._dry_run = dry_run
+        self._desks = desks
         self._stopping = stopping or threading.Event()
 
     def run(self, channels: Collection[str], enabled: Collection[str], text: str, wait_seconds: float) -> TrialResult:
         """Tell a test alert on channels, and say for each what its provider answered and how long it took.
+
+        A person who tests has put right what paused a channel, or wants to know whether it is: it is resumed first.
 
         Args:
             channels: Those to test.
@@ -51,52 +74,66 @@ class Trial:
         now_us = self._clock.now_us()
         planned = plan_deliveries(event, channels, now_us, enabled=enabled, dry_run=self._dry_run)
         stored = self._announce(event, planned)
+        resumed = self._let_through(set(channels) & set(enabled))
         limit = self._clock.monotonic() + wait_seconds
         while True:
             story = self._store.story(event.id)
             deliveries: list[dict[str, Any]] = [] if story is None else story["deliveries"]
-            settled = all(map(_settled, deliveries)) if deliveries else not stored
+            settled = all(map(self._settled, deliveries)) if deliveries else not stored
             if settled or self._clock.monotonic() >= limit or self._stopping.wait(_POLL_SECONDS):
+                told = [self._result(delivery, now_us) for delivery in deliveries or map(_unstored, channels)]
                 return {
                     "alert_id": str(event.id),
                     "dry_run": self._dry_run,
-                    "channels": [_result(delivery, now_us) for delivery in deliveries or map(_unstored, channels)],
+                    "channels": [{**each, "resumed": each["channel"] in resumed} for each in told],
                 }
 
+    def _let_through(self, channels: Collection[str]) -> set[str]:
+        """Return those that were paused, and are resumed now that the test is there to show how they are."""
+        if self._dry_run:
+            return set()
+        return {name for name in channels if name in self._desks and self._desks[name].try_now()}
 
-def _settled(delivery: dict[str, Any]) -> bool:
-    """Whether waiting tells no more: it has ended, or its channel is paused until a person does something."""
-    return delivery["status"] not in _OPEN or delivery["last_reason"] == Reason.UNAUTHORIZED.value
+    def _settled(self, delivery: dict[str, Any]) -> bool:
+        """Whether waiting tells no more: it has ended, or its channel is paused until a person does something."""
+        if delivery["status"] not in _OPEN or delivery["last_reason"] == Reason.UNAUTHORIZED.value:
+            return True
+        desk = self._desks.get(delivery["channel"])
+        return desk is not None and desk.paused
+
+    def _result(self, delivery: dict[str, Any], started_us: int) -> TrialResult:
+        attempts = delivery.get("attempts") or []
+        last = attempts[-1] if attempts else {}
+        finished_us = delivery.get("finished_at")
+        state = delivery["status"]
+        return {
+            "channel": delivery["channel"],
+            "state": state,
+            "why": delivery.get("why"),
+            "accepted": state in {DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value},
+            "waiting_for": self._waiting_for(delivery, last) if state in _OPEN else None,
+            "outcome": last.get("reason"),
+            "status": last.get("status"),
+            "code": last.get("code"),
+            "detail": last.get("detail"),
+            "seconds": None if not finished_us else round((finished_us - started_us) / MICROSECONDS, 3),
+        }
+
+    def _waiting_for(self, delivery: dict[str, Any], last: dict[str, Any]) -> str:
+        if "id" not in delivery:
+            return "the database, which takes nothing at the moment"
+        desk = self._desks.get(delivery["channel"])
+        if last.get("reason") == Reason.UNAUTHORIZED.value or (desk is not None and desk.paused):
+            return "a person: the channel is paused until its credentials or its target are put right"
+        if desk is not None and desk.breaker.state is not BreakerState.CLOSED:
+            return "the provider, which fails and is asked again and again until it works"
+        if last:
+            return f"the next attempt, after {last['reason'] or 'an attempt that is still open'}"
+        if desk is not None and (held_until_us := desk.view.held_until_us) is not None:
+            seconds = (held_until_us - self._clock.now_us()) / MICROSECONDS
+            return f"the provider, which asked to be left alone for {seconds:.0f} more seconds"
+        return "its turn: the channel is paused, or its pace does not allow a message yet"
 
 
 def _unstored(channel: str) -> dict[str, Any]:
     return {"channel": channel, "status": DeliveryState.PENDING.value}
-
-
-def _result(delivery: dict[str, Any], started_us: int) -> TrialResult:
-    attempts = delivery.get("attempts") or []
-    last = attempts[-1] if attempts else {}
-    finished_us = delivery.get("finished_at")
-    state = delivery["status"]
-    return {
-        "channel": delivery["channel"],
-        "state": state,
-        "why": delivery.get("why"),
-        "accepted": state in {DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value},
-        "waiting_for": _waiting_for(delivery, last) if state in _OPEN else None,
-        "outcome": last.get("reason"),
-        "status": last.get("status"),
-        "code": last.get("code"),
-        "detail": last.get("detail"),
-        "seconds": None if not finished_us else round((finished_us - started_us) / MICROSECONDS, 3),
-    }
-
-
-def _waiting_for(delivery: dict[str, Any], last: dict[str, Any]) -> str:
-    if "id" not in delivery:
-        return "the database, which takes nothing at the moment"
-    if not last:
-        return "its turn: the channel is paused, or its pace does not allow a message yet"
-    if last["reason"] == Reason.UNAUTHORIZED.value:
-        return "a person: the channel is paused until its credentials or its target are put right"
-    return f"the next attempt, after {last['reason'] or 'an attempt that is still open'}"

@@ -1,17 +1,28 @@
-"""What the threads of one channel share: its pace, whether it is paused, and how it fared."""
+"""What the threads of one channel share: its pace, its breaker, whether it is paused, and what is left to record."""
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Sequence
+from random import Random
 from typing import Final
 
-from bus.clock import Clock
+from bus.clock import MICROSECONDS, Clock
 from subscriber.channels.channel import Channel
 from subscriber.deliveries import Outcome, Reason
-from subscriber.policy.pacing import Pacing
+from subscriber.delivery.breaker import Breaker, BreakerState, Go
+from subscriber.delivery.late import LateAnswers
+from subscriber.delivery.meters import Meters
+from subscriber.delivery.views import BreakerView, DeskView
+from subscriber.policy.retry import LONGEST_WAIT_SECONDS, says_wait
 
-#: Failures in a row after which a channel is shown as in Error.
-_ERROR_AFTER: Final = 3
+logger = logging.getLogger(__name__)
+
+#: What nobody answered: it opens the breaker.
+_NO_ANSWER: Final = frozenset({Reason.UNAVAILABLE, Reason.NETWORK, Reason.TIMEOUT})
+#: A provider counts a message when it arrives, which is a little after an attempt was opened.
+_SEED_MARGIN_SECONDS: Final = 1.0
 
 
 class Wake:
@@ -45,18 +56,40 @@ class Wake:
 class ChannelDesk:
     """One channel and its state; safe for all threads."""
 
-    def __init__(self, channel: Channel, clock: Clock, *, enabled: bool = True) -> None:
-        """Begin well and unpaced."""
+    def __init__(
+        self,
+        channel: Channel,
+        clock: Clock,
+        *,
+        enabled: bool = True,
+        meters: Meters | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        """Begin well, and held for as long as the channel remembers that its provider asked for.
+
+        Args:
+            channel: Whose desk.
+            clock: The daemon's.
+            enabled: Whether it is switched on.
+            meters: The paces of the whole daemon; without them nothing is shared with other channels.
+            rng: For the breaker's waits.
+
+        Raises:
+            ValueError: A limit of the channel means nothing.
+        """
         self.channel = channel
         self.enabled = enabled
         self.wake = Wake()
+        self.late = LateAnswers(channel.name, self.wake.set)
         #: Whether the database knows that it sends to people.
         self.sent_for_real = False
         self._clock = clock
-        self._pacing = Pacing(channel.pace)
+        self._pace = (meters or Meters()).pace(channel.pace)
         self._lock = threading.Lock()
-        self._failures = 0
-        self._paused = False
+        self._breaker = Breaker(rng or Random())  # noqa: S311 - jitter of waits
+        self._paused_at: float | None = None
+        self._unsaid = 0
+        self._hold_as_remembered()
 
     @property
     def name(self) -> str:
@@ -66,47 +99,201 @@ class ChannelDesk:
     @property
     def paused(self) -> bool:
         """Whether nothing is sent until a person changed the credentials or resumes it."""
-        return self._paused
+        return self._paused_at is not None
 
     @property
     def up(self) -> bool:
         """Whether the last attempts went well."""
-        return not self._paused and self._failures < _ERROR_AFTER
+        return not self.paused and self._breaker.state is BreakerState.CLOSED
 
-    def turn(self) -> float:
-        """Take a turn to send, or return the seconds until there may be one."""
+    @property
+    def breaker(self) -> BreakerView:
+        """How its breaker stands."""
         with self._lock:
-            now = self._clock.monotonic()
-            wait = self._pacing.wait_needed(now)
-            if wait <= 0:
-                self._pacing.take(now)
-            return wait
+            at = self._breaker.next_probe_at
+            return BreakerView(self._breaker.state, None if at is None else self._wall_us(at))
+
+    @property
+    def view(self) -> DeskView:
+        """How it stands, for the status."""
+        paused_at, held_until = self._paused_at, self._pace.held_until
+        return DeskView(
+            up=self.up,
+            paused=paused_at is not None,
+            paused_since_us=None if paused_at is None else self._wall_us(paused_at),
+            breaker=self.breaker,
+            held_until_us=self._wall_us(held_until) if held_until > self._clock.monotonic() else None,
+            wait_seconds=self.wait_needed(),
+        )
+
+    # --- the pace -------------------------------------------------------------------------------------------
+
+    @property
+    def pace_memory_seconds(self) -> float:
+        """For how long a message counts in the pace: how far back `seed` has to look."""
+        return self._pace.memory_seconds + _SEED_MARGIN_SECONDS
+
+    def seed(self, opened_us: Sequence[int]) -> None:
+        """Count the attempts of an earlier run, so that a restart never bursts into a limit.
+
+        Args:
+            opened_us: When they were begun, by the daemon's clock; the last `pace_memory_seconds` are enough.
+        """
+        now, now_us = self._clock.monotonic(), self._clock.now_us()
+        ages = ((now_us - each) / MICROSECONDS - _SEED_MARGIN_SECONDS for each in opened_us)
+        self._pace.seed([now - max(age, 0.0) for age in ages])
+
+    def turn(self, now: float | None = None) -> float:
+        """Take a turn to send, or return the seconds until there may be one.
+
+        Args:
+            now: The monotonic time, where it is told to `answered` later.
+        """
+        return self._pace.turn(self._clock.monotonic() if now is None else now)
+
+    def answered(self, taken_at: float) -> None:
+        """Say that what took its turn at this monotonic time has ended now; the pace counts from here."""
+        self._pace.ended(taken_at, self._clock.monotonic())
 
     def wait_needed(self) -> float:
         """Return the seconds until the next message may go, without taking a turn."""
-        with self._lock:
-            return self._pacing.wait_needed(self._clock.monotonic())
+        return self._pace.wait_needed(self._clock.monotonic())
 
     def hold(self, seconds: float) -> None:
-        """Send nothing for so long, as the provider asked."""
-        with self._lock:
-            self._pacing.hold_until(self._clock.monotonic() + seconds)
+        """Send nothing for so long, as the provider asked; kept over a restart.
 
-    def note(self, outcome: Outcome) -> bool:
-        """Remember how an attempt ended; True when it is what pauses the channel."""
+        It holds all channels that share the narrowest scope of this one's limits: those of the same chat.
+        """
+        self._pace.hold_until(self._clock.monotonic() + seconds)
+        until_us = self._clock.now_us() + round(seconds * MICROSECONDS)
+        memory = self.channel.memory
+        known_us = memory.values.held_until_us
+        if known_us is not None and self._absurd(known_us):
+            memory.change(held_until_us=until_us)
+        else:
+            memory.latest("held_until_us", until_us)
+
+    # --- what its answers say -------------------------------------------------------------------------------
+
+    @property
+    def unsaid_rate_limits(self) -> int:
+        """How often in a row, before the next time, its provider said "too fast" without saying how long.
+
+        Threads that were sending when the first of them was told so are told the same thing, and it counts once.
+        """
         with self._lock:
+            return max(self._unsaid - self._held(), 0)
+
+    def note(self, outcome: Outcome, hold_seconds: float = 0.0) -> bool:
+        """Remember how an attempt ended; True when it is what pauses the channel.
+
+        Args:
+            outcome: How it ended.
+            hold_seconds: How long nothing is to be sent after it.
+        """
+        with self._lock:
+            before = self._breaker.state
+            if outcome.reason is Reason.RATE_LIMITED and not says_wait(outcome) and not self._held():
+                self._unsaid += 1
+            if hold_seconds > 0:  # before another thread's turn; what is remembered of it may take a while
+                self._pace.hold_until(self._clock.monotonic() + hold_seconds)
             if outcome.accepted:
-                self._failures = 0
-                return False
-            if outcome.reason in {Reason.UNAVAILABLE, Reason.NETWORK, Reason.TIMEOUT}:
-                self._failures += 1
-            pauses = outcome.reason is Reason.UNAUTHORIZED and not self._paused
-            self._paused = self._paused or pauses
-            return pauses
+                self._unsaid = 0
+            if outcome.reason in _NO_ANSWER:
+                self._breaker.failed(self._clock.monotonic())
+            else:
+                self._breaker.close()
+            pauses = self._pause(outcome)
+            after = self._breaker.state
+        if hold_seconds > 0:
+            self.hold(hold_seconds)
+        self._tell(before, after, outcome)
+        return pauses
 
-    def resume(self) -> None:
-        """Send again, after a person changed what was wrong."""
+    def probed(self, outcome: Outcome) -> bool:
+        """Take what a probe found; True when it is what pauses the channel."""
         with self._lock:
-            self._paused = False
-            self._failures = 0
+            before = self._breaker.state
+            if outcome.reason is Reason.UNAUTHORIZED:  # the provider talks; its word is that a person has to act
+                self._breaker.close()
+            else:  # an answer has a status; a service that can't be probed has been asked nothing
+                now, answered = self._clock.monotonic(), outcome.status is not None
+                self._breaker.probed(now, well=outcome.accepted, answered=answered)
+            pauses = self._pause(outcome)
+            after = self._breaker.state
+        self._tell(before, after, outcome)
+        return pauses
+
+    def ask(self, who: str) -> Go | float:
+        """Say what a thread may do now by the breaker, or how many seconds it is to wait; then it says `leave`."""
+        with self._lock:
+            return self._breaker.ask(who, self._clock.monotonic())
+
+    def leave(self, who: str) -> None:
+        """Let another thread do what this one might."""
+        with self._lock:
+            self._breaker.leave(who)
+
+    def nothing_to_send(self) -> None:
+        """Say that nothing waits: a good probe alone then ends the Error."""
+        with self._lock:
+            before = self._breaker.state
+            self._breaker.nothing_to_send()
+            after = self._breaker.state
+        self._tell(before, after, None)
+
+    def resume(self) -> bool:
+        """Send again, after a person changed what was wrong; True when it was paused."""
+        with self._lock:
+            paused, self._paused_at = self.paused, None
+            self._breaker.close()
         self.wake.set()
+        if paused:
+            logger.warning("the channel is resumed", extra={"channel": self.name})
+        return paused
+
+    def try_now(self) -> bool:
+        """Let a person's test through: resume a paused channel, probe a failing one at once; True when it was paused.
+
+        What its provider asked for and its pace stay as they are.
+        """
+        if self.paused:
+            return self.resume()
+        with self._lock:
+            self._breaker.hurry(self._clock.monotonic())
+        self.wake.set()
+        return False
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _pause(self, outcome: Outcome) -> bool:
+        pauses = outcome.reason is Reason.UNAUTHORIZED and self._paused_at is None
+        if pauses:
+            self._paused_at = self._clock.monotonic()
+        return pauses
+
+    def _held(self) -> bool:
+        return self._pace.held_until > self._clock.monotonic()
+
+    def _absurd(self, held_until_us: int) -> bool:
+        return held_until_us - self._clock.now_us() > LONGEST_WAIT_SECONDS * MICROSECONDS
+
+    def _hold_as_remembered(self) -> None:
+        """Go on with the hold of an earlier run; one beyond any provider's is a clock's doing, and is forgotten."""
+        until_us = self.channel.memory.values.held_until_us
+        if until_us is not None and not self._absurd(until_us):
+            seconds = (until_us - self._clock.now_us()) / MICROSECONDS
+            self._pace.hold_until(self._clock.monotonic() + seconds)
+
+    def _wall_us(self, moment: float) -> int:
+        return self._clock.now_us() + round((moment - self._clock.monotonic()) * MICROSECONDS)
+
+    def _tell(self, before: BreakerState, after: BreakerState, outcome: Outcome | None) -> None:
+        if before is after:
+            return
+        if after is BreakerState.CLOSED:
+            self.wake.set()  # the others wait for what this thread finds out
+            logger.info("the provider answers again", extra={"channel": self.name})
+        elif before is BreakerState.CLOSED and outcome is not None:
+            told = {"channel": self.name, "outcome": outcome.reason.value, "detail": outcome.detail}
+            logger.error("the provider fails; it is probed before anything more is sent", extra=told)

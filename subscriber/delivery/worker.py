@@ -8,34 +8,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from random import Random
 from typing import Final
 
-from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock, shift_of
 from bus.errors import AlertBusError
-from subscriber.deliveries import (
-    Decision,
-    Delivery,
-    DeliveryState,
-    Done,
-    GiveUp,
-    Message,
-    Outcome,
-    Reason,
-    RetryAt,
-    severity_of,
-    system_event_id,
-)
+from subscriber.deliveries import Decision, Delivery, DeliveryState, Message, Outcome, Reason, RetryAt
+from subscriber.delivery.breaker import Go
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.delivery.late import LateAnswer
+from subscriber.delivery.pauses import Announce, tell_pause
+from subscriber.delivery.reporting import Reporter, WakeChannels
 from subscriber.errors import LeaseLost
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.rendering import render
-from subscriber.policy.retry import UNSAID_WAIT_SECONDS, RetryPolicy, decide, too_old
+from subscriber.policy.retry import RetryPolicy, decide, rate_limit_seconds, too_old
+from subscriber.policy.templating import emergency_parameters
+from subscriber.store.receipts import Closed
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -47,7 +40,6 @@ _SHORTEST_WAIT_SECONDS: Final = 0.001
 _CONTENDED_WAIT_SECONDS: Final = 0.05
 _STORE_BACKOFF_SECONDS: Final = 1.0
 
-Announce = Callable[[SystemEvent], object]
 ShowRehearsal = Callable[[str, Message, str], None]
 
 
@@ -60,6 +52,10 @@ class WorkerSettings:
     lease_seconds: float
     interval_seconds: float = DEFAULT_INTERVAL_SECONDS
     dry_run: bool = False
+    #: The channels that may tell an alert which one refuses for good, best first.
+    fallbacks: Callable[[str], Sequence[str]] = lambda _channel: ()
+    #: Wakes the workers of channels.
+    wake: WakeChannels = lambda _channels: None
 
 
 class DeliveryWorker:
@@ -88,6 +84,7 @@ class DeliveryWorker:
         self._settings = settings
         self._announce = announce
         self._show_rehearsal = show_rehearsal
+        self._reporter = Reporter(desk.name, metrics, clock, settings.wake)
         self._once = OncePerMinute(clock)
         self._stopping = threading.Event()
         self._uncertain = False
@@ -131,14 +128,29 @@ class DeliveryWorker:
             self._uncertain = False
         if self._settings.dry_run:
             return self._rehearse()
+        self._desk.late.record(self._settle)  # before anything is sent again for it
         if self._desk.paused or not self._desk.enabled:
             return self._settings.interval_seconds
         wait = self._desk.wait_needed()  # before the claim: no lease runs down while waiting
         if wait > 0:
             return self._patience(wait)
+        try:
+            match self._desk.ask(self.name):
+                case Go.SEND | Go.TRIAL:
+                    return self._claim()
+                case Go.PROBE:
+                    return self._probe()
+                case wait:
+                    return self._patience(wait)
+        finally:
+            self._desk.leave(self.name)
+
+    def _claim(self) -> float:
         claimed = self._store.claim(self._desk.name, self.name, self._settings.lease_seconds, 1)
         if not claimed:
             due_us = self._store.next_due_us(self._desk.name)
+            if due_us is None:
+                self._desk.nothing_to_send()
             seconds = float("inf") if due_us is None else (due_us - self._clock.now_us()) / MICROSECONDS
             return self._patience(max(seconds, _CONTENDED_WAIT_SECONDS))
         delivery = claimed[0]
@@ -155,10 +167,11 @@ class DeliveryWorker:
     def _deliver(self, delivery: Delivery) -> float:
         if too_old(delivery, self._settings.policy, self._clock.now_us()):
             self._store.finish(delivery, DeliveryState.EXPIRED)
-            self._entered(delivery, DeliveryState.EXPIRED)
+            self._reporter.entered(DeliveryState.EXPIRED)
             return 0.0
-        wait = self._desk.turn()
-        if wait > 0:  # another thread of this channel took the turn meanwhile
+        taken_at = self._clock.monotonic()
+        wait = self._desk.turn(taken_at)
+        if wait > 0:  # another thread of this channel, or a channel that shares its pace, took the turn meanwhile
             self._store.release([delivery])
             return self._patience(wait)
         message = self._message(delivery)
@@ -166,16 +179,26 @@ class DeliveryWorker:
             self._store.remember_sent_for_real()
             self._desk.sent_for_real = True
         attempt = self._store.open_attempt([delivery])
+        message = replace(message, reference=self._store.reference_of(attempt))
+        self._desk.late.begins(message.reference)
+        try:
+            self._attempt(attempt, delivery, message, taken_at)
+        finally:
+            self._desk.late.ended(message.reference)
+        return 0.0
+
+    def _attempt(self, attempt: int, delivery: Delivery, message: Message, taken_at: float) -> None:
         started = self._clock.monotonic()
         outcome = self._send(message)
         seconds = self._clock.monotonic() - started
+        self._desk.answered(taken_at)
         shift_us = shift_of(self._clock)
-        decision = decide(outcome, delivery, self._settings.policy, self._clock.now_us(), self._rng)
+        now_us, unsaid = self._clock.now_us(), self._desk.unsaid_rate_limits
+        decision = decide(outcome, delivery, self._settings.policy, now_us, self._rng, unsaid=unsaid)
         self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
-        self._learn(outcome, decision)
-        self._record(attempt, delivery, outcome, decision, seconds, shift_us)
-        self._report(delivery, outcome, decision)
-        return 0.0
+        self._learn(outcome, decision, now_us)
+        closed = self._record(attempt, delivery, outcome, decision, seconds, shift_us)
+        self._reporter.ended(delivery, outcome, decision, closed)
 
     def _message(self, delivery: Delivery) -> Message:
         try:
@@ -183,7 +206,8 @@ class DeliveryWorker:
         except Exception:  # a bug of ours must not keep a person from hearing that something happened
             logger.exception("an alert could not be written out", extra=delivery.log_fields())
             text = f"alertbus: an alert could not be written out. Its id is {delivery.alert.id}."
-            return Message(text, text, self._desk.channel.message_limits.dialect)
+            limits = self._desk.channel.message_limits
+            return Message(text, text, limits.dialect, parameters=emergency_parameters(text, limits.template))
 
     def _rendered(self, delivery: Delivery) -> Message:
         return render(
@@ -200,25 +224,49 @@ class DeliveryWorker:
             logger.exception("a channel raised", extra={"channel": self._desk.name})
             return Outcome(Reason.UNAVAILABLE, detail=type(error).__name__, in_doubt=True)
 
-    def _learn(self, outcome: Outcome, decision: Decision) -> None:
+    def _learn(self, outcome: Outcome, decision: Decision, now_us: int) -> None:
         """Take what the answer says of the channel: that holds whoever has the delivery by now, and at once."""
-        pauses = self._desk.note(outcome)
-        self._metrics.channel_up(self._desk.name, up=self._desk.up)
+        hold_seconds = 0.0
         if outcome.reason is Reason.RATE_LIMITED:  # the provider means everything for this target, not this message
+            hold_seconds = rate_limit_seconds(outcome, self._desk.unsaid_rate_limits)
             if isinstance(decision, RetryAt):
-                self._desk.hold((decision.due_at_us - self._clock.now_us()) / MICROSECONDS)
-            else:
-                self._desk.hold(outcome.retry_after_seconds or UNSAID_WAIT_SECONDS)
+                hold_seconds = (decision.due_at_us - now_us) / MICROSECONDS
+        self._noted(outcome, pauses=self._desk.note(outcome, hold_seconds))
+
+    def _probe(self) -> float:
+        """Ask a provider that failed whether it is back; nothing is claimed meanwhile, so no lease runs down."""
+        try:
+            outcome = self._desk.channel.probe()
+        except Exception as error:  # as in `_send`
+            logger.exception("a channel raised", extra={"channel": self._desk.name})
+            outcome = Outcome(Reason.UNAVAILABLE, detail=type(error).__name__)
+        logger.info("probed", extra={"channel": self._desk.name, "outcome": outcome.reason.value})
+        if outcome.reason is Reason.RATE_LIMITED:
+            self._desk.hold(rate_limit_seconds(outcome, self._desk.unsaid_rate_limits))
+        self._noted(outcome, pauses=self._desk.probed(outcome))
+        return 0.0
+
+    def _noted(self, outcome: Outcome, *, pauses: bool) -> None:
+        self._metrics.channel_up(self._desk.name, up=self._desk.up)
         if pauses:
-            self._tell_pause(outcome)
+            tell_pause(self._desk.name, outcome, clock=self._clock, announce=self._announce)
 
     def _record(
         self, attempt: int, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float, shift_us: int
-    ) -> None:
+    ) -> Closed:
         """Write the result down, however long the database takes; only the end of the daemon leaves it open."""
         while True:
             try:
-                self._store.close_attempt(attempt, [delivery], outcome, decision, seconds, shift_us)
+                return self._store.close_attempt(
+                    attempt,
+                    [delivery],
+                    outcome,
+                    decision,
+                    seconds,
+                    shift_us,
+                    receipts=self._desk.channel.receipts,
+                    fallbacks=self._settings.fallbacks(self._desk.name),
+                )
             except LeaseLost:
                 raise
             except AlertBusError as error:
@@ -227,56 +275,20 @@ class DeliveryWorker:
                 self._warn("a result waits for the database: %s", error, fields)
                 if self._stopping.wait(_STORE_BACKOFF_SECONDS):
                     raise
-            else:
-                return
 
-    def _report(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
-        fields = {
-            **delivery.log_fields(),
-            "outcome": outcome.reason.value,
-            "status": outcome.status,
-            "code": outcome.code,
-            "detail": outcome.detail,
-        }
-        match decision:
-            case Done():
-                age = (self._clock.now_us() - delivery.published_us) / MICROSECONDS
-                self._metrics.accepted(self._desk.name, severity_of(delivery.alert), age, str(delivery.alert.id))
-                self._entered(delivery, DeliveryState.ACCEPTED)
-                logger.info("delivered", extra={**fields, "age_seconds": round(age, 3)})
-            case RetryAt(due_at_us=due_at_us, in_doubt=in_doubt):
-                if in_doubt and delivery.state is not DeliveryState.IN_DOUBT:
-                    self._entered(delivery, DeliveryState.IN_DOUBT)
-                wait = (due_at_us - self._clock.now_us()) / MICROSECONDS
-                logger.warning("not delivered, is tried again", extra={**fields, "in_seconds": round(wait, 1)})
-            case GiveUp(state=state):
-                self._entered(delivery, state)
-                logger.error("not delivered, given up", extra={**fields, "state": state.value})
+    def _settle(self, late: LateAnswer) -> None:
+        """Write down what became of a send after its deadline."""
+        attempt = self._store.attempt_of(late.reference)
+        if attempt is not None:
+            receipts = self._desk.channel.receipts
+            self._reporter.late(late, self._store.settle_late(attempt, late.outcome, receipts=receipts))
+        if late.outcome.reason is Reason.RATE_LIMITED:
+            self._desk.hold(rate_limit_seconds(late.outcome, self._desk.unsaid_rate_limits))
 
     def _warn(self, text: str, error: AlertBusError, fields: dict[str, str]) -> None:
         held_back = self._once.held_back(text)
         if held_back is not None:
             logger.warning(text, error, extra={**fields, "held_back": held_back})
-
-    def _entered(self, delivery: Delivery, state: DeliveryState) -> None:
-        self._metrics.entered(delivery.channel, state)
-
-    def _tell_pause(self, outcome: Outcome) -> None:
-        """Tell the other channels: this one can't say any more that it can't."""
-        logger.critical(
-            "the channel is paused until its credentials or its target are put right and the daemon is restarted",
-            extra={"channel": self._desk.name, "detail": outcome.detail},
-        )
-        self._announce(
-            SystemEvent(
-                id=system_event_id("CHANNEL_UNAUTHORIZED", self._desk.name, str(self._clock.now_us())),
-                source="alertbus",
-                event_type="CHANNEL_UNAUTHORIZED",
-                severity=Severity.CRITICAL,
-                description=f"The channel {self._desk.name} is paused: {outcome.detail or outcome.reason.value}. "
-                "What it should send waits. Check its credentials and its target, then restart the daemon.",
-            )
-        )
 
     def _rehearse(self) -> float:
         """Do all but the request, and show what it would be."""

@@ -1,4 +1,4 @@
-"""The HTTP API: status, test, history, one alert's story, metrics and health, in YoopRL's envelope.
+"""The HTTP API: status, test, history, one alert's story, resuming, metrics and health, in YoopRL's envelope.
 
 Served by the daemon's main thread; handlers run in uvicorn's thread pool and touch the store and the metrics only.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,6 +54,7 @@ class ApiParts:
     status: Callable[[], dict[str, Any]]
     send_test: Callable[[tuple[str, ...], str | None], dict[str, Any]]
     not_ready: Callable[[], list[str]]
+    resume: Callable[[str], bool]  #: lets a paused channel send again; whether it was paused
 
 
 def build_app(parts: ApiParts) -> FastAPI:
@@ -73,10 +74,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     def test(request: TestRequest | None = None) -> dict[str, Any]:
         """Send a test alert through the real queue, and say what each provider answered."""
         wanted = request or TestRequest()
-        if wanted.channel is not None and wanted.channel not in parts.channels:
-            known = ", ".join(parts.channels)
-            raise HTTPException(404, f"There is no channel {wanted.channel!r}; there are: {known}.")
-        names = parts.channels if wanted.channel is None else (wanted.channel,)
+        names = parts.channels if wanted.channel is None else (_known(wanted.channel, parts),)
         if not tests.acquire(blocking=False):
             raise HTTPException(429, "Other tests still wait for their providers; try again in some seconds.")
         try:
@@ -105,7 +103,18 @@ def build_app(parts: ApiParts) -> FastAPI:
             raise HTTPException(404, f"There is no alert {alert_id}.")
         return _success(story)
 
+    @app.post(PREFIX + "/channels/{name}/resume", dependencies=guard)
+    def resume(name: Annotated[str, Path(pattern=CHANNEL_PATTERN)]) -> dict[str, Any]:
+        """Let a channel send again that paused because its credentials or its target were refused."""
+        return _success({"channel": _known(name, parts), "was_paused": parts.resume(name)})
+
     return app
+
+
+def _known(channel: str, parts: ApiParts) -> str:
+    if channel not in parts.channels:
+        raise HTTPException(404, f"There is no channel {channel!r}; there are: {', '.join(parts.channels)}.")
+    return channel
 
 
 def _add_health(app: FastAPI, parts: ApiParts) -> None:

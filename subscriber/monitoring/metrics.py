@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -19,14 +20,27 @@ from prometheus_client.process_collector import ProcessCollector
 from bus.alerts import Severity
 from bus.topics import KNOWN_LEVELS, OTHER_LEVELS
 from bus.wire import INVALID_REASONS
-from subscriber.deliveries import DeliveryState, Reason
+from subscriber.deliveries import DeliveryState, Reason, Receipt, ReceiptState
 
 #: Seconds; the bounds that people are promised (a few seconds) lie on edges.
 END_TO_END_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 ATTEMPT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+#: A phone that is on has it in seconds; one that was off, when it is switched on.
+RECEIPT_BUCKETS: Final = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 #: Sources that get labels of their own; what comes after shares one, so that nobody can fill the memory with names.
 MOST_SOURCES: Final = 100
 OTHER_SOURCE: Final = "other"
+#: The provider of a webhook call that names none of ours: what a stranger asks for is no label.
+OTHER_PROVIDER: Final = "other"
+
+
+class WebhookResult(StrEnum):
+    """What became of a webhook call; a closed set."""
+
+    OK = "ok"
+    REFUSED = "refused"  #: no right signature, or a provider without one
+    UNREADABLE = "unreadable"  #: too large, too slow, or signed and not understood
+    FAILED = "failed"  #: right, but it could not be stored: the provider is to call again
 
 
 def alertbus_version() -> str:
@@ -56,6 +70,10 @@ class Metrics:
             "alertbus_end_to_end_seconds", "From publish() in the trading process to the provider's acceptance.",
             ["channel", "severity"], buckets=END_TO_END_BUCKETS, registry=self.registry,
         )  # fmt: skip
+        self._receipt_seconds = Histogram(
+            "alertbus_receipt_seconds", "From the provider's acceptance to the receipt that says delivered.",
+            ["channel"], buckets=RECEIPT_BUCKETS, registry=self.registry,
+        )  # fmt: skip
         self._sources: set[str] = set()
         #: How often `store_error` was called, for the readiness; a race may lose one of several at a time.
         self.store_errors = 0
@@ -63,6 +81,12 @@ class Metrics:
     def _counters(self) -> None:
         self._attempts = self._counter("attempts", "Attempts to deliver, by how they ended.", "channel", "outcome")
         self._deliveries = self._counter("deliveries", "Deliveries that entered a state.", "channel", "state")
+        self._receipts = self._counter(
+            "receipts", "Receipts of accepted messages, by what they say.", "channel", "state"
+        )
+        self._webhooks = self._counter(
+            "webhook_requests", "Calls of a provider's webhook, by what became of them.", "provider", "result"
+        )
         self._received = self._counter("alerts_received", "Alerts stored, by the first two levels.", "topic")
         self._duplicate = self._counter("alerts_duplicate", "Alerts that were already stored.")
         self._replayed = self._counter("alerts_replayed", "Alerts that a publisher sent again because we asked.")
@@ -77,6 +101,7 @@ class Metrics:
             self._received.labels(topic)
         for reason in INVALID_REASONS:
             self._invalid.labels(reason)
+        self.add_webhook(OTHER_PROVIDER)
 
     def _gauges(self) -> None:
         self._queue = self._gauge("queue_deliveries", "Deliveries that wait to be sent.", "channel")
@@ -87,6 +112,17 @@ class Metrics:
         )
         self._up = self._gauge("channel_up", "1 when the last attempts went well, 0 in Error.", "channel")
         self._enabled = self._gauge("channel_enabled", "1 when the channel is switched on.", "channel")
+        self._held = self._gauge(
+            "channel_held_until_timestamp_seconds",
+            "Until when the provider asked to be left alone; 0 when it did not.",
+            "channel",
+        )
+        self._breaker = self._gauge(
+            "breaker_open", "1 while failures in a row keep the channel from sending, but for probes.", "channel"
+        )
+        self._receipts_waiting = self._gauge(
+            "receipts_waiting", "Accepted messages whose receipts are still asked for or awaited.", "channel"
+        )
         self._publisher_up = self._gauge("publisher_up", "1 while the publisher's heartbeats arrive.", "source")
         self._publisher_hung = self._gauge(
             "publisher_hung", "1 while the publisher beats and its trading loop stands still.", "source"
@@ -108,8 +144,8 @@ class Metrics:
 
     # --- channels -------------------------------------------------------------------------------------------
 
-    def add_channel(self, channel: str, *, enabled: bool) -> None:
-        """Create a channel's children, all at 0, before anything happens to it."""
+    def add_channel(self, channel: str, *, enabled: bool, receipts: bool = False) -> None:
+        """Create a channel's children, all at 0, before anything happens; of receipts only where there can be any."""
         for reason in Reason:
             self._attempts.labels(channel, reason.value)
         for state in DeliveryState:
@@ -120,6 +156,13 @@ class Metrics:
         self.queue(channel, 0, None)
         self._up.labels(channel).set(1)
         self._enabled.labels(channel).set(enabled)
+        self.held(channel, None)
+        self.breaker(channel, is_open=False)
+        if receipts:
+            for receipt_state in ReceiptState:
+                self._receipts.labels(channel, receipt_state.value)
+            self._receipt_seconds.labels(channel)
+            self.receipts_waiting(channel, 0)
 
     def attempt_finished(self, channel: str, reason: Reason, seconds: float) -> None:
         """Count one attempt and how long it took."""
@@ -142,6 +185,38 @@ class Metrics:
     def channel_up(self, channel: str, *, up: bool) -> None:
         """Set whether a channel works."""
         self._up.labels(channel).set(up)
+
+    def held(self, channel: str, until_us: int | None) -> None:
+        """Set until when the provider asked to be left alone; None when it did not, or that is over."""
+        self._held.labels(channel).set((until_us or 0) / 1e6)
+
+    def breaker(self, channel: str, *, is_open: bool) -> None:
+        """Set whether a channel only probes its provider."""
+        self._breaker.labels(channel).set(is_open)
+
+    # --- receipts -------------------------------------------------------------------------------------------
+
+    def receipt(self, channel: str, receipt: Receipt, delivered: int, accepted_us: int | None, now_us: int) -> None:
+        """Count a receipt that was news, and how many deliveries became `delivered` by it, and after how long."""
+        self._receipts.labels(channel, receipt.state.value).inc()
+        if delivered:
+            self.entered(channel, DeliveryState.DELIVERED, delivered)
+        if delivered and accepted_us is not None:
+            at_us = now_us if receipt.at_us is None else min(receipt.at_us, now_us)
+            self._receipt_seconds.labels(channel).observe(max(at_us - accepted_us, 0) / 1e6)
+
+    def receipts_waiting(self, channel: str, count: int) -> None:
+        """Set how many accepted messages have no final receipt yet."""
+        self._receipts_waiting.labels(channel).set(count)
+
+    def add_webhook(self, provider: str) -> None:
+        """Create the children of a provider whose webhook is configured."""
+        for result in WebhookResult:
+            self._webhooks.labels(provider, result.value)
+
+    def webhook(self, provider: str, result: WebhookResult) -> None:
+        """Count a webhook call; `provider` is one that `add_webhook` was given, or OTHER_PROVIDER."""
+        self._webhooks.labels(provider, result.value).inc()
 
     # --- the bus --------------------------------------------------------------------------------------------
 

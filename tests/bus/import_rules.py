@@ -38,7 +38,7 @@ FLOORS: Final = (
 UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "words": ("deliveries", "errors", "redaction"),
     "settings": ("settings", "setting_groups", "channel_settings", "config_file", "ping_settings"),
-    "service": ("service", "assembly", "bookkeeping", "status", "timekeeping", "trial"),
+    "service": ("service", "assembly", "bookkeeping", "desks", "http_server", "status", "timekeeping", "trial"),
     "commands": ("__main__", "console", "client", "ledger_words"),
     "entry": ("entry",),
 }
@@ -87,7 +87,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "starlette.exceptions": ("subscriber/monitoring/*",),
     "typer": ("subscriber/__main__",),
     "urllib3": ("subscriber/channels/*",),
-    "uvicorn": ("subscriber/service",),
+    "uvicorn": ("subscriber/service", "subscriber/http_server"),
     "zmq": (
         "bus/security",
         "bus/sockets",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.rig import CREDENTIALS, Rig
-from tests.support.provider_faults import accept_then_drop, error, hang
+from tests.support.provider_faults import accept_then_drop, error, for_posts, hang
 from tests.support.provider_server import ProviderServer
 from tests.support.waiting import wait_until
 
@@ -37,7 +37,7 @@ def test_daemon_killed_with_stored_alerts_delivers_each_of_them_after_a_restart(
 ) -> None:
     """SIGKILL while both providers refuse; every stored alert arrives once the daemon runs again."""
     provider.telegram.always(error(503))
-    provider.twilio.always(error(503))
+    provider.twilio.always(for_posts(error(503)))
     texts = [f"alert {number}" for number in range(5)]
     daemon = rig.start()
     publish(rig, *texts)
@@ -76,7 +76,7 @@ def test_daemon_killed_in_mid_send_sends_again_and_says_that_it_may_be_a_repeat(
 
 
 def test_answer_that_is_lost_is_tried_again_as_a_possible_repeat(rig: Rig, provider: ProviderServer) -> None:
-    provider.twilio.script(accept_then_drop())
+    provider.twilio.script(for_posts(accept_then_drop()))
     with rig.daemon():
         publish(rig, "dropped")
         wait_until(lambda: sum(message.provider == "twilio" for message in provider.accepted) == 2, 20.0)
@@ -85,7 +85,7 @@ def test_answer_that_is_lost_is_tried_again_as_a_possible_repeat(rig: Rig, provi
 
 def test_whatsapp_that_hangs_does_not_delay_telegram(rig: Rig, provider: ProviderServer) -> None:
     held = hang()
-    provider.twilio.always(held)
+    provider.twilio.always(for_posts(held))
     with rig.daemon():
         publish(rig, "one", "two", "three")
         wait_until(lambda: sum(message.provider == "telegram" for message in provider.accepted) == 3, 20.0)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from subscriber.deliveries import Outcome, Reason
 from subscriber.errors import StoreError
 from subscriber.service import RunOptions
-from tests.support.provider_faults import error, hang
+from tests.support.provider_faults import error, for_posts, hang
 from tests.support.provider_server import TELEGRAM_BLOCKED_CHAT, ProviderServer
 from tests.support.running_service import PREFIX, ServiceThread, provider_environ, running_service
 from tests.support.waiting import wait_until
@@ -69,7 +70,7 @@ def test_test_of_one_channel_reaches_that_one_alone(daemon: ServiceThread, provi
 
 
 def test_test_refused_for_good_tells_the_providers_words(daemon: ServiceThread, providers: ProviderServer) -> None:
-    providers.twilio.script(error(400, code=21617))
+    providers.twilio.script(for_posts(error(400, code=21617)))
     result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
     assert (result["accepted"], result["state"], result["outcome"]) == (False, "dead", "rejected")
     assert (result["status"], result["code"]) == (400, "21617")
@@ -96,7 +97,7 @@ def test_test_refused_for_its_target_answers_at_once_and_pauses_the_channel(
 @pytest.mark.usefixtures("_short_wait")
 def test_test_that_hangs_says_what_it_waits_for(daemon: ServiceThread, providers: ProviderServer) -> None:
     stuck = hang()
-    providers.twilio.script(stuck)
+    providers.twilio.script(for_posts(stuck))
     result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
     assert (result["accepted"], result["seconds"]) == (False, None)
     stuck.release()
@@ -106,22 +107,36 @@ def test_test_that_hangs_says_what_it_waits_for(daemon: ServiceThread, providers
 
 @pytest.mark.usefixtures("_short_wait")
 def test_test_after_a_failure_says_what_it_waits_for(providers: ProviderServer, tmp_path: Path) -> None:
-    providers.twilio.script(error(503))
+    providers.telegram.script(error(503))
     environ = provider_environ(providers) | {"ALERTBUS_DELIVERY_BACKOFF_BASE": "60"}
     with running_service(environ, tmp_path) as daemon:
-        result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+        result = results(daemon.post("/test", {"channel": "telegram"}))["telegram"]
     assert (result["accepted"], result["outcome"]) == (False, "unavailable")
     assert result["waiting_for"] == "the next attempt, after unavailable"
 
 
 @pytest.mark.usefixtures("_short_wait")
-def test_test_of_a_paused_channel_says_what_it_waits_for(daemon: ServiceThread) -> None:
+def test_test_of_a_paused_channel_resumes_it_and_says_so(daemon: ServiceThread, providers: ProviderServer) -> None:
+    """Who tests has put right what was wrong, or wants to know whether it is."""
     desk = daemon.service._parts.desks["whatsapp"]
-    desk._paused = True
+    desk.note(Outcome(Reason.UNAUTHORIZED, "opted out"))
+    result = results(daemon.post("/test", {"channel": "whatsapp", "text": "Is it well again?"}))["whatsapp"]
+    assert (result["accepted"], result["resumed"], desk.paused) == (True, True, False)
+    assert len(told(providers, "Is it well again?")) == 1
+
+
+@pytest.mark.usefixtures("_short_wait")
+def test_test_of_a_channel_that_is_still_refused_pauses_it_again(
+    daemon: ServiceThread, providers: ProviderServer
+) -> None:
+    """One request for each click, and the answer names who has to act."""
+    desk = daemon.service._parts.desks["whatsapp"]
+    desk.note(Outcome(Reason.UNAUTHORIZED, "opted out"))
+    providers.twilio.script(for_posts(error(400, code=21610)))
     result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
-    desk.resume()
-    assert (result["accepted"], result["outcome"]) == (False, None)
+    assert (result["accepted"], result["outcome"], desk.paused) == (False, "unauthorized", True)
     assert "paused" in result["waiting_for"]
+    desk.resume()
 
 
 def test_test_of_a_disabled_channel_says_that_it_is_off(daemon: ServiceThread, providers: ProviderServer) -> None:
@@ -159,7 +174,7 @@ def test_test_while_the_daemon_stops_answers_soon(providers: ProviderServer, tmp
     """A page that waits for a test must not hold up the end of the daemon."""
     with running_service(provider_environ(providers), tmp_path) as daemon:
         result = _tested_at_the_end_of(daemon)
-    assert result["waiting_for"].startswith("its turn")
+    assert result["waiting_for"].startswith("the provider, which asked to be left alone")
 
 
 def _tested_at_the_end_of(daemon: ServiceThread) -> dict[str, Any]:

@@ -169,3 +169,107 @@ def test_complete_provider_beside_a_partial_one_names_what_is_missing() -> None:
 
 def test_given_says_what_is_set_by_variable() -> None:
     assert CredentialSettings(telegram_chat_id=SecretStr("1")).given() == {"TELEGRAM_CHAT_ID": "1"}
+
+
+# --- templates and webhooks ---------------------------------------------------------------------------------------
+
+CONTENT_SID = "HX" + "0123456789abcdef" * 2
+APP_SECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+WEBHOOK = {"WHATSAPP_APP_SECRET": APP_SECRET, "WHATSAPP_VERIFY_TOKEN": "a-word-of-ours"}
+TEMPLATE = {"WHATSAPP_TEMPLATE": "trading_alert", "WHATSAPP_TEMPLATE_LANGUAGE": "de"}
+
+
+def read(environ: dict[str, str]) -> SubscriberSettings:
+    return SubscriberSettings.from_environment({"TZ": "UTC", **environ}, env_file=None)
+
+
+def faults_of(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read(environ)
+    assert CANARY not in str(caught.value)
+    return list(caught.value.problems)
+
+
+def test_twilio_takes_its_template_and_where_it_reaches_us() -> None:
+    options = {"TWILIO_CONTENT_SID": CONTENT_SID, "ALERTBUS_PUBLIC_URL": "https://alerts.example.org/"}
+    (config,) = channel_configs(read({**TWILIO, **options, "WHATSAPP_TEMPLATE_PARAMETERS": "1"}))
+    assert isinstance(config, TwilioConfig)
+    assert (config.content_sid, config.template_parameters) == (CONTENT_SID, 1)
+    assert config.public_url == "https://alerts.example.org"
+
+
+def test_meta_takes_its_template_and_what_its_webhook_goes_by() -> None:
+    (config,) = channel_configs(read({**META, **TEMPLATE, **WEBHOOK}))
+    assert isinstance(config, MetaConfig)
+    assert (config.template, config.template_language, config.template_parameters) == ("trading_alert", "de", 3)
+    assert (config.app_secret, config.verify_token) == (APP_SECRET, "a-word-of-ours")
+
+
+def test_whatsapp_without_options_has_no_template_and_no_webhook() -> None:
+    (twilio,), (meta,) = (channel_configs(read(environ)) for environ in (TWILIO, META))
+    assert isinstance(twilio, TwilioConfig)
+    assert isinstance(meta, MetaConfig)
+    assert (twilio.content_sid, twilio.public_url, meta.template) == (None, None, None)
+    assert (meta.app_secret, meta.verify_token, meta.template_language) == (None, None, "en_US")
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "value"),
+    [
+        (TWILIO, "TWILIO_CONTENT_SID", CONTENT_SID.replace("HX", "AC")),
+        (META, "WHATSAPP_TEMPLATE", "Trading Alert"),
+        ({**META, **TEMPLATE}, "WHATSAPP_TEMPLATE_LANGUAGE", "english"),
+        ({**META, **WEBHOOK}, "WHATSAPP_APP_SECRET", "0" * 31),
+        ({**META, **WEBHOOK}, "WHATSAPP_VERIFY_TOKEN", "short"),
+        (TWILIO, "ALERTBUS_PUBLIC_URL", "http://alerts.example.org"),
+        (TWILIO, "ALERTBUS_PUBLIC_URL", "https://alerts.example.org/path"),
+    ],
+)
+def test_malformed_option_is_named(environ: dict[str, str], name: str, value: str) -> None:
+    (problem,) = faults_of({**environ, name: value})
+    assert problem.startswith(f"{name} must ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({**TWILIO, **TEMPLATE}, ["WHATSAPP_TEMPLATE", "WHATSAPP_TEMPLATE_LANGUAGE"]),
+        ({**TWILIO, **WEBHOOK}, ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN"]),
+        ({**META, "TWILIO_CONTENT_SID": CONTENT_SID}, ["TWILIO_CONTENT_SID"]),
+    ],
+)
+def test_option_of_the_provider_that_is_not_used_is_named(environ: dict[str, str], names: list[str]) -> None:
+    problems = faults_of(environ)
+    assert [problem.split()[0] for problem in problems] == names
+    assert all(" is for " in problem and "unset it" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("name", sorted(WEBHOOK))
+def test_half_of_metas_webhook_names_the_other_half(name: str) -> None:
+    rest = {other: value for other, value in WEBHOOK.items() if other != name}
+    (problem,) = faults_of({**META, **rest})
+    assert problem.startswith(f"{name} is missing; it goes with {next(iter(rest))}")
+
+
+@pytest.mark.parametrize(("environ", "template"), [(TWILIO, "TWILIO_CONTENT_SID"), (META, "WHATSAPP_TEMPLATE")])
+def test_number_of_parameters_without_a_template_is_named(environ: dict[str, str], template: str) -> None:
+    (problem,) = faults_of({**environ, "WHATSAPP_TEMPLATE_PARAMETERS": "2"})
+    assert problem == f"WHATSAPP_TEMPLATE_PARAMETERS is set, but no template; set {template}, or unset it."
+
+
+def test_option_that_is_set_to_its_default_is_as_good_as_none() -> None:
+    defaults = {"WHATSAPP_TEMPLATE_PARAMETERS": "3", "WHATSAPP_TEMPLATE_LANGUAGE": "en_US"}
+    assert len(channel_configs(read({**TWILIO, **defaults}))) == 1
+
+
+def test_option_without_any_credentials_is_no_dry_run() -> None:
+    """Whoever sets a template means to send; a misspelt credential must not pass for none at all."""
+    (problem,) = faults_of({**TELEGRAM, "WHATSAPP_TEMPLATE": "trading_alert"})
+    assert problem.startswith("WHATSAPP_TEMPLATE is set, but no provider that could send; ")
+    chosen = {**TELEGRAM, "WHATSAPP_TEMPLATE": CANARY, "NOTIFICATION_CHANNELS": "telegram"}
+    assert [config.name for config in channel_configs(read(chosen))] == ["telegram"]
+
+
+def test_faulty_number_of_parameters_hides_no_other_fault() -> None:
+    problems = faults_of({**TWILIO, "TWILIO_AUTH_TOKEN": CANARY, "WHATSAPP_TEMPLATE_PARAMETERS": "0"})
+    assert [problem.split()[0] for problem in problems] == ["WHATSAPP_TEMPLATE_PARAMETERS", "TWILIO_AUTH_TOKEN"]

@@ -16,7 +16,7 @@ from subscriber.deliveries import Done, PlannedDelivery
 from subscriber.store import Store
 from tests.support.alerts import agent_action, incoming, risk_event, system_event
 from tests.support.commands import command
-from tests.support.provider_faults import error
+from tests.support.provider_faults import error, for_posts
 from tests.support.provider_server import ProviderServer
 from tests.support.running_service import ServiceThread, daemon_environ, provider_environ, running_service
 from tests.support.waiting import wait_until
@@ -162,7 +162,7 @@ def test_test_through_the_daemon_tells_each_channels_answer(
 def test_test_refused_by_the_provider_fails_with_its_words(
     daemon: ServiceThread, providers: ProviderServer, tmp_path: Path
 ) -> None:
-    providers.twilio.script(error(400, code=21617))
+    providers.twilio.script(for_posts(error(400, code=21617)))
     ended = command(daemon.environ, tmp_path, "test", "whatsapp")
     assert ended.code == 1
     assert "rejected" in ended.out

@@ -14,7 +14,7 @@ from bus.clock import SystemClock
 from subscriber.deliveries import PlannedDelivery
 from subscriber.store import Store
 from tests.support.alerts import incoming, risk_event
-from tests.support.provider_faults import error, hang, ok, reset_after_reading
+from tests.support.provider_faults import error, for_posts, hang, ok, reset_after_reading
 from tests.support.provider_server import ProviderServer
 from tests.support.running_service import PREFIX, daemon_environ, daemon_process, provider_environ, start_command
 from tests.support.waiting import wait_until
@@ -123,7 +123,7 @@ def test_run_killed_is_found_dead_by_the_next_which_delivers(
 def test_run_at_debug_lets_no_secret_out(providers: ProviderServer, tmp_path: Path) -> None:
     """Neither when all goes well nor when a provider refuses: not on the console, in an answer, or in the database."""
     environ = provider_environ(providers) | {"ALERTBUS_LOG_LEVEL": "DEBUG", "ALERTBUS_API_TOKEN": "canary-of-the-api"}
-    providers.twilio.script(reset_after_reading(), ok(), error(401, code=20003))
+    providers.twilio.script(*map(for_posts, (reset_after_reading(), ok(), error(401, code=20003))))
     with daemon_process(environ, tmp_path) as daemon:
         daemon.post("/test", {})
         daemon.post("/test", {"channel": "whatsapp"})

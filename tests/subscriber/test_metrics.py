@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 from bus.alerts import Severity
 from bus.topics import KNOWN_LEVELS, OTHER_LEVELS
 from bus.wire import INVALID_REASONS
-from subscriber.deliveries import DeliveryState, Reason
-from subscriber.monitoring.metrics import MOST_SOURCES, OTHER_SOURCE, Metrics
+from subscriber.deliveries import DeliveryState, Reason, Receipt, ReceiptState
+from subscriber.monitoring.metrics import MOST_SOURCES, OTHER_PROVIDER, OTHER_SOURCE, Metrics, WebhookResult
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 CLASSIC = "text/plain; version=0.0.4"
@@ -33,6 +33,12 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "alertbus_queue_oldest_timestamp_seconds": ("gauge", {"channel"}),
     "alertbus_channel_up": ("gauge", {"channel"}),
     "alertbus_channel_enabled": ("gauge", {"channel"}),
+    "alertbus_channel_held_until_timestamp_seconds": ("gauge", {"channel"}),
+    "alertbus_breaker_open": ("gauge", {"channel"}),
+    "alertbus_receipts_total": ("counter", {"channel", "state"}),
+    "alertbus_receipt_seconds": ("histogram", {"channel"}),
+    "alertbus_receipts_waiting": ("gauge", {"channel"}),
+    "alertbus_webhook_requests_total": ("counter", {"provider", "result"}),
     "alertbus_alerts_received_total": ("counter", {"topic"}),
     "alertbus_alerts_duplicate_total": ("counter", set()),
     "alertbus_alerts_replayed_total": ("counter", set()),
@@ -49,7 +55,8 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
 def metrics() -> Metrics:
     made = Metrics()
     for channel in CHANNELS:
-        made.add_channel(channel, enabled=True)
+        made.add_channel(channel, enabled=True, receipts=channel == "whatsapp")
+    made.add_webhook("twilio")
     return made
 
 
@@ -106,6 +113,8 @@ def test_metrics_at_start_have_all_children_at_zero(metrics: Metrics) -> None:
         assert value("alertbus_queue_oldest_timestamp_seconds", channel=channel) == 0
         assert value("alertbus_channel_up", channel=channel) == 1
         assert value("alertbus_channel_enabled", channel=channel) == 1
+        assert value("alertbus_channel_held_until_timestamp_seconds", channel=channel) == 0
+        assert value("alertbus_breaker_open", channel=channel) == 0
     for topic in (*KNOWN_LEVELS, OTHER_LEVELS):
         assert value("alertbus_alerts_received_total", topic=topic) == 0
     for word in INVALID_REASONS:
@@ -113,6 +122,58 @@ def test_metrics_at_start_have_all_children_at_zero(metrics: Metrics) -> None:
     for name in ("alerts_duplicate", "alerts_replayed", "alerts_lost", "store_errors", "leases_lost"):
         assert value(f"alertbus_{name}_total") == 0
     assert value("alertbus_dry_run") == 0
+
+
+def test_metrics_of_receipts_and_webhooks_at_start_are_all_at_zero(metrics: Metrics) -> None:
+    found = samples(metrics)
+    for state in ReceiptState:
+        labels = frozenset({"channel": "whatsapp", "state": state.value}.items())
+        assert found["alertbus_receipts_total", labels] == 0
+    for name in ("alertbus_receipt_seconds_count", "alertbus_receipts_waiting"):
+        assert found[name, frozenset({("channel", "whatsapp")})] == 0
+    for result in WebhookResult:
+        for provider in ("twilio", OTHER_PROVIDER):
+            labels = frozenset({"provider": provider, "result": result.value}.items())
+            assert found["alertbus_webhook_requests_total", labels] == 0
+
+
+def test_metrics_of_a_channel_without_receipts_has_no_series_of_them(metrics: Metrics) -> None:
+    """A zero would say that none came, where none can come."""
+    of_receipts = [(name, labels) for name, labels in samples(metrics) if "_receipt" in name]
+    assert of_receipts
+    assert not any(("channel", "telegram") in labels for _, labels in of_receipts)
+
+
+def test_metrics_of_receipts_tell_accepted_from_delivered(metrics: Metrics) -> None:
+    metrics.entered("whatsapp", DeliveryState.ACCEPTED)
+    for state, delivered in ((ReceiptState.SENT, 0), (ReceiptState.DELIVERED, 1), (ReceiptState.READ, 0)):
+        metrics.receipt("whatsapp", Receipt("SM1", state, at_us=3_500_000), delivered, 1_000_000, 9_000_000)
+    metrics.receipts_waiting("whatsapp", 4)
+    metrics.held("whatsapp", 1_760_000_000_500_000)
+    metrics.breaker("whatsapp", is_open=True)
+    metrics.webhook("twilio", WebhookResult.REFUSED)
+    found = {(name, *sorted(value for _, value in labels)): each for (name, labels), each in samples(metrics).items()}
+    assert [found["alertbus_receipts_total", *sorted((state, "whatsapp"))] for state in ReceiptState] == [0, 1, 1, 1, 0]
+    assert found["alertbus_receipt_seconds_count", "whatsapp"] == 1
+    assert found["alertbus_receipt_seconds_bucket", "3.0", "whatsapp"] == 1
+    assert found["alertbus_receipt_seconds_bucket", "2.0", "whatsapp"] == 0
+    assert found["alertbus_deliveries_total", "accepted", "whatsapp"] == 1
+    assert found["alertbus_deliveries_total", "delivered", "whatsapp"] == 1
+    assert found["alertbus_receipts_waiting", "whatsapp"] == 4
+    assert found["alertbus_channel_held_until_timestamp_seconds", "whatsapp"] == 1_760_000_000.5
+    assert found["alertbus_breaker_open", "whatsapp"] == 1
+    assert found["alertbus_webhook_requests_total", "refused", "twilio"] == 1
+
+
+@pytest.mark.parametrize(
+    ("at_us", "seconds"), [(None, 8.0), (500_000, 0.0), (99_000_000, 8.0)], ids=["not told", "behind", "ahead"]
+)
+def test_metrics_receipt_goes_by_our_clock_where_the_providers_can_not_be(
+    metrics: Metrics, at_us: int | None, seconds: float
+) -> None:
+    receipt = Receipt("SM1", ReceiptState.DELIVERED, at_us)
+    metrics.receipt("whatsapp", receipt, 1, accepted_us=1_000_000, now_us=9_000_000)
+    assert metrics.registry.get_sample_value("alertbus_receipt_seconds_sum", {"channel": "whatsapp"}) == seconds
 
 
 def test_metrics_methods_move_what_they_name(metrics: Metrics) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.deliveries import Limit
-from subscriber.policy.pacing import MOST_MESSAGES, Pacing, parse_pace
+from subscriber.policy.pacing import MOST_MESSAGES, Pacing, Scopes, parse_pace
 
 START = 1000.0
 
@@ -84,6 +84,110 @@ def test_take_of_earlier_sends_restores_the_limits_after_a_restart() -> None:
     pacing.take(START - 50)
     pacing.take(START - 40)
     assert pacing.wait_needed(START) == pytest.approx(10)
+
+
+def test_ended_lets_a_slow_message_count_when_it_was_answered() -> None:
+    """The first needs a new connection and arrives late, the third is quick: the provider still sees two a minute."""
+    pacing = Pacing((Limit(2, 60, burst=2),))
+    pacing.take(START)
+    pacing.ended(START, START + 5)
+    pacing.take(START + 6)
+    pacing.ended(START + 6, START + 6.1)
+    assert pacing.wait_needed(START + 60) == pytest.approx(5)
+
+
+def test_ended_out_of_order_counts_each_message_once() -> None:
+    """Several threads of one channel: the first hangs, the second is answered, and then the first."""
+    pacing = Pacing((Limit(3, 60, burst=3),))
+    for taken_at in (START, START + 1, START + 2):
+        pacing.take(taken_at)
+    for taken_at, ended_at in ((START + 1, START + 3), (START, START + 20), (START + 2, START + 4)):
+        pacing.ended(taken_at, ended_at)
+    assert pacing.wait_needed(START + 20) == pytest.approx(43)
+    pacing.take(START + 63)
+    assert pacing.wait_needed(START + 63) == pytest.approx(1)
+
+
+def test_ended_of_a_message_that_counts_no_more_changes_nothing() -> None:
+    pacing = Pacing((Limit(1, 6),))
+    pacing.take(START)
+    pacing.take(START + 6)
+    pacing.ended(START, START + 7)
+    assert pacing.wait_needed(START + 7) == 5
+
+
+def test_seed_of_two_channels_counts_all_in_their_order() -> None:
+    """Each channel of a chat tells its own attempts, one after the other."""
+    scopes = Scopes()
+    limit = Limit(4, 60, burst=4, scope="chat")
+    first, second = Pacing((limit,), scopes), Pacing((limit,), scopes)
+    first.seed([START - 50, START - 10])
+    second.seed([START - 40, START - 30])
+    assert first.wait_needed(START) == second.wait_needed(START) == pytest.approx(10)
+
+
+def test_seed_with_more_than_a_limit_allows_waits_for_them() -> None:
+    """A restart after a burst does not begin with another one."""
+    pacing = Pacing((Limit(20, 60, burst=5),))
+    pacing.seed([START - 1 + number / 20 for number in range(20)])
+    sent = send_as_fast_as_allowed(pacing, 3)
+    assert sent[0] >= START + 59
+
+
+@pytest.mark.parametrize("moments", [[], [START - 7200]])
+def test_seed_with_nothing_of_late_lets_messages_go(moments: list[float]) -> None:
+    pacing = Pacing((Limit(20, 60, burst=5),))
+    pacing.seed(moments)
+    assert pacing.wait_needed(START) == 0
+
+
+def test_memory_seconds_is_the_longest_of_the_limits() -> None:
+    """How far back a restart has to look."""
+    assert Pacing(()).memory_seconds == 0
+    assert Pacing((Limit(1, 1), Limit(20, 60))).memory_seconds == 60
+    assert Pacing((Limit(0.5, 1),)).memory_seconds == 2
+    assert Pacing((Limit(2, 60, burst=100),)).memory_seconds == 3000
+
+
+def test_scope_that_two_channels_name_is_one_limit() -> None:
+    """A bot's thirty a second are not thirty for each of its chats."""
+    scopes = Scopes()
+    bot = Limit(2, 60, burst=2, scope="bot")
+    first, second = Pacing((bot, Limit(1, 1, scope="bot:1")), scopes), Pacing((bot, Limit(1, 1, scope="bot:2")), scopes)
+    first.take(START)
+    assert second.wait_needed(START) == 0
+    second.take(START)
+    assert first.wait_needed(START + 1) == second.wait_needed(START + 1) == 59
+
+
+def test_scope_with_two_different_limits_keeps_both_for_all() -> None:
+    """Also one that is told later holds for the channel that was there before."""
+    scopes = Scopes()
+    first = Pacing((Limit(10, 1, burst=10, scope="number"),), scopes)
+    second = Pacing((Limit(1, 6, scope="number"),), scopes)
+    first.take(START)
+    assert (first.wait_needed(START), second.wait_needed(START)) == (6, 6)
+
+
+def test_limits_without_scope_are_each_channels_own() -> None:
+    scopes = Scopes()
+    first, second = Pacing((Limit(1, 6),), scopes), Pacing((Limit(1, 6),), scopes)
+    first.take(START)
+    first.hold_until(START + 10)
+    assert second.wait_needed(START) == 0
+
+
+def test_hold_is_of_the_narrowest_scope() -> None:
+    """Whom one chat asked for patience, another chat of the same bot may still write to."""
+    scopes = Scopes()
+    bot = Limit(30, 1, burst=30, scope="bot")
+    first = Pacing((Limit(3, 3, burst=3, scope="bot:1"), bot), scopes)
+    same_chat = Pacing((bot, Limit(1, 1, scope="bot:1")), scopes)
+    other_chat = Pacing((bot, Limit(3, 3, burst=3, scope="bot:2")), scopes)
+    whole_bot = Pacing((bot,), scopes)
+    first.hold_until(START + 35)
+    waits = [pacing.wait_needed(START) for pacing in (first, same_chat, other_chat, whole_bot)]
+    assert waits == [35, 35, 0, 0]
 
 
 LIMITS = st.builds(

@@ -251,7 +251,7 @@ def test_send_over_a_connection_idle_for_long_opens_a_new_one(
 
 
 def test_sends_that_hang_at_one_provider_delay_no_other(server: ProviderServer, build: Build) -> None:
-    """Six hung Telegram sends made Twilio time out in Apprise's shared pool (facts.md)."""
+    """Six hung Telegram sends made Twilio time out in Apprise's shared pool."""
     server.telegram.always(hang())
     config = TwilioConfig(
         TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SENDER, TWILIO_RECIPIENT, base_url=server.url, deadline_seconds=5

@@ -13,10 +13,10 @@ from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Sever
 from subscriber.deliveries import Decision, Delivery, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
 from subscriber.policy.retry import (
     LONGEST_WAIT_SECONDS,
-    UNSAID_WAIT_SECONDS,
     RetryPolicy,
     backoff_seconds,
     decide,
+    rate_limit_seconds,
     too_old,
 )
 
@@ -31,6 +31,13 @@ class HighestRandom(Random):
 
     def uniform(self, a: float, b: float) -> float:
         return b
+
+
+class LowestRandom(Random):
+    """Draws the beginning of every range."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
 
 
 def risk(severity: Severity) -> RiskEvent:
@@ -69,9 +76,10 @@ def retry_after(seconds: float, *, counts: bool, in_doubt: bool) -> RetryAt:
     ("outcome", "expected"),
     [
         (Outcome(Reason.ACCEPTED), Done()),
-        (Outcome(Reason.REJECTED), GiveUp(DeliveryState.DEAD)),
+        (Outcome(Reason.REJECTED), GiveUp(DeliveryState.DEAD, fallback=True)),
         (Outcome(Reason.RATE_LIMITED, retry_after_seconds=35), retry_after(35, counts=False, in_doubt=False)),
-        (Outcome(Reason.RATE_LIMITED), retry_after(2 * UNSAID_WAIT_SECONDS, counts=False, in_doubt=False)),
+        (Outcome(Reason.RATE_LIMITED, retry_after_seconds=0), retry_after(1, counts=False, in_doubt=False)),
+        (Outcome(Reason.RATE_LIMITED), retry_after(12.5, counts=False, in_doubt=False)),
         (Outcome(Reason.UNAVAILABLE), retry_after(2, counts=True, in_doubt=False)),
         (Outcome(Reason.UNAVAILABLE, in_doubt=True), retry_after(2, counts=True, in_doubt=True)),
         (Outcome(Reason.UNAVAILABLE, retry_after_seconds=7), retry_after(7, counts=True, in_doubt=False)),
@@ -118,6 +126,43 @@ def test_decide_with_an_endless_wait_cuts_it(wait: float) -> None:
     assert decided(outcome) == retry_after(LONGEST_WAIT_SECONDS, counts=False, in_doubt=False)
 
 
+@pytest.mark.parametrize(("unsaid", "least"), [(0, 10), (1, 40), (2, 160), (3, 600), (4, 600), (10**9, 600)])
+def test_decide_rate_limited_again_and_again_without_a_wait_leaves_longer_alone(unsaid: int, least: float) -> None:
+    """Meta's 131056 asks for 4^X seconds and names none; its jitter only lengthens a wait, up to the longest."""
+    outcome = Outcome(Reason.RATE_LIMITED, status=400, code="131056")
+    now_us = PUBLISHED_US + SECOND_US
+    for rng, factor in ((LowestRandom(), 1.0), (HighestRandom(), 1.25)):
+        decision = decide(outcome, held(), POLICY, now_us, rng, unsaid=unsaid)
+        assert decision == retry_after(min(least * factor, 600), counts=False, in_doubt=False)
+    assert rate_limit_seconds(outcome, unsaid) == least
+
+
+def test_decide_rate_limited_with_a_wait_takes_that_however_often_none_was_said() -> None:
+    """The provider knows better than our curve."""
+    outcome = Outcome(Reason.RATE_LIMITED, retry_after_seconds=35)
+    decision = decide(outcome, held(), POLICY, PUBLISHED_US + SECOND_US, HighestRandom(), unsaid=5)
+    assert decision == retry_after(35, counts=False, in_doubt=False)
+
+
+def test_decide_refused_as_text_only_tries_at_once_by_template() -> None:
+    """WhatsApp's 24-hour window is shut for a text, and open for an approved template."""
+    outcome = Outcome(Reason.REJECTED, status=400, code="63016", template_instead=True)
+    assert decided(outcome) == retry_after(0, counts=True, in_doubt=False)
+    assert decided(outcome, held(possible_repeat=True)) == retry_after(0, counts=True, in_doubt=True)
+
+
+def test_decide_template_refused_as_text_gives_up() -> None:
+    """What went by template already would go round for ever."""
+    outcome = Outcome(Reason.REJECTED, code="63016", template_instead=True, by_template=True)
+    assert decided(outcome) == GiveUp(DeliveryState.DEAD, fallback=True)
+
+
+def test_decide_refused_as_text_past_the_age_expires() -> None:
+    """A receipt may say so hours later; retrying ends by age."""
+    outcome = Outcome(Reason.REJECTED, code="63016", template_instead=True)
+    assert decided(outcome, held(risk(Severity.WARNING)), 25 * HOUR_US) == GiveUp(DeliveryState.EXPIRED)
+
+
 OPAQUE = OpaqueAlert(original_kind="x", event_type="X", severity=Severity.CRITICAL)
 
 
@@ -152,7 +197,9 @@ def test_too_old_asks_the_age_that_the_severity_has(alert: Alert, age_us: int, e
 )
 def test_decide_past_the_age_gives_up(reason: Reason, state: DeliveryState) -> None:
     """Retrying ends by age; what was refused for good is dead at any age."""
-    assert decided(Outcome(reason), held(risk(Severity.WARNING)), 25 * HOUR_US) == GiveUp(state)
+    assert decided(Outcome(reason), held(risk(Severity.WARNING)), 25 * HOUR_US) == GiveUp(
+        state, fallback=state is DeliveryState.DEAD
+    )
 
 
 def test_decide_past_the_age_with_acceptance_is_done() -> None:
@@ -200,15 +247,16 @@ def test_backoff_seconds_stays_between_nothing_and_the_cap(attempt: int, base: f
     reason=st.sampled_from(sorted(set(Reason) - {Reason.ACCEPTED, Reason.REJECTED})),
     wait=st.none() | st.floats(),
     retries=st.integers(min_value=0, max_value=10**9),
+    unsaid=st.integers(min_value=0, max_value=10**9),
     seed=st.integers(),
 )
 def test_decide_for_a_critical_always_retries_and_never_before_the_providers_wait(
-    reason: Reason, wait: float | None, retries: int, seed: int
+    reason: Reason, wait: float | None, retries: int, unsaid: int, seed: int
 ) -> None:
     """Whatever a provider answers, a CRITICAL that it has not refused for good is tried again."""
     now_us = PUBLISHED_US + 1000 * HOUR_US
     outcome = Outcome(reason, retry_after_seconds=wait)
-    decision = decide(outcome, held(retries=retries), POLICY, now_us, Random(seed))
+    decision = decide(outcome, held(retries=retries), POLICY, now_us, Random(seed), unsaid=unsaid)
     assert isinstance(decision, RetryAt)
     assert now_us <= decision.due_at_us <= now_us + LONGEST_WAIT_SECONDS * SECOND_US
     if reason is Reason.RATE_LIMITED and wait is not None and 0 <= wait <= LONGEST_WAIT_SECONDS:

@@ -110,6 +110,8 @@ def test_every_fault_of_every_group_is_told_at_once() -> None:
             "ALERTBUS_TELEGRAM_URL": f"http://{CANARY}.example",
             "ALERTBUS_TWILIO_URL": CANARY,
             "ALERTBUS_META_URL": f"https://user:{CANARY}@graph.example",
+            "ALERTBUS_PUBLIC_URL": f"http://{CANARY}.example",
+            "WHATSAPP_TEMPLATE_PARAMETERS": "11",
             "ALERTBUS_HTP_PORT": CANARY,
         }
     )
@@ -137,9 +139,11 @@ def test_every_fault_of_every_group_is_told_at_once() -> None:
         "ALERTBUS_TELEGRAM_URL",
         "ALERTBUS_TWILIO_URL",
         "ALERTBUS_META_URL",
+        "ALERTBUS_PUBLIC_URL",
+        "WHATSAPP_TEMPLATE_PARAMETERS",
         "ALERTBUS_HTP_PORT",
     }
-    assert len(problems) == 24
+    assert len(problems) == 26
     assert problems[-1] == "ALERTBUS_HTP_PORT is no setting of alertbus; did you mean ALERTBUS_HTTP_PORT?"
 
 
@@ -183,6 +187,8 @@ def secretive(tmp_path: Path) -> SubscriberSettings:
             "TWILIO_AUTH_TOKEN": "fedcba9876543210" * 2,
             "WHATSAPP_FROM": "whatsapp:+1 415 523 8886",
             "WHATSAPP_TO": "+15551234567",
+            "TWILIO_CONTENT_SID": "HX" + "0123456789abcdef" * 2,
+            "ALERTBUS_PUBLIC_URL": "https://alerts.example.org/",
             "ALERTBUS_API_TOKEN": "apitoken",
             "ALERTBUS_DATABASE_URL": "postgresql+psycopg://ann:p%40ss@db:5433/alerts?password=second",
             "ALERTBUS_PING_URL": "https://me:passphrase@up.example.org/push/a1b2c3d4e5?key=5bf66975-d4c7-4bf5",
@@ -219,9 +225,12 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
 def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
     shown = effective(secretive(tmp_path))
     values = dict(shown)
-    assert len(values) == len(shown) == 34
+    assert len(values) == len(shown) == 41
     assert values["TELEGRAM_BOT_TOKEN"] == "***"
-    assert values["WHATSAPP_CLOUD_TOKEN"] == "not set"
+    assert values["WHATSAPP_CLOUD_TOKEN"] == values["WHATSAPP_APP_SECRET"] == values["WHATSAPP_TEMPLATE"] == "not set"
+    assert values["TWILIO_CONTENT_SID"] == "HX" + "0123456789abcdef" * 2
+    assert values["WHATSAPP_TEMPLATE_PARAMETERS"] == "3"
+    assert values["ALERTBUS_PUBLIC_URL"] == "https://alerts.example.org"
     assert values["ALERTBUS_DATABASE_URL"] == "postgresql+psycopg://db:5433/alerts"
     assert values["ALERTBUS_DATA_ENDPOINT"] == "tcp://127.0.0.1:5555"
     assert values["ALERTBUS_CONFIG [channels.desk] url"] == "***"
@@ -238,6 +247,14 @@ def test_effective_shows_the_default_database() -> None:
 
 def test_secret_values_has_each_secret_and_its_parts(tmp_path: Path) -> None:
     assert {*SECRETS, "second"} <= secret_values(secretive(tmp_path))
+
+
+def test_secret_values_has_what_metas_webhook_goes_by() -> None:
+    credentials = CredentialSettings(
+        whatsapp_app_secret=SecretStr("0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
+        whatsapp_verify_token=SecretStr("our-own-word"),
+    )
+    assert {"0f1e2d3c4b5a69788796a5b4c3d2e1f0", "our-own-word"} <= secret_values(SubscriberSettings(credentials))
 
 
 def test_secret_values_leaves_ordinary_words_alone() -> None:
@@ -279,6 +296,7 @@ def test_load_notification_settings_reads_the_process_and_its_env_file(
         ("telegram_chat_id", "TELEGRAM_CHAT_ID"),
         ("TWILIO_ACCOUNT_SSID", "TWILIO_ACCOUNT_SID"),
         ("NOTIFICATION_CHANNEL", "NOTIFICATION_CHANNELS"),
+        ("WHATSAPP_TEMPLATES", "WHATSAPP_TEMPLATE"),
     ],
 )
 def test_credential_that_is_misspelt_is_hinted_at(name: str, meant: str) -> None:

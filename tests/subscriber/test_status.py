@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from subscriber.deliveries import Decision, DeliveryState, Done, GiveUp, Outcome, PlannedDelivery, Reason, RetryAt
+from bus.clock import from_us
+from subscriber.deliveries import (
+    Decision,
+    DeliveryState,
+    Done,
+    GiveUp,
+    Outcome,
+    PlannedDelivery,
+    Reason,
+    ReceiptMode,
+    Remembered,
+    RetryAt,
+    Window,
+)
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.status import ChannelView, status_of, view_of
 from subscriber.store import Store
@@ -27,6 +40,10 @@ def add(store: Store, clock: FakeClock, sequence: int, channel: str = "telegram"
 def attempt(store: Store, outcome: Outcome, decision: Decision) -> None:
     (delivery,) = store.claim("telegram", "worker", 60.0, 1)
     store.close_attempt(store.open_attempt([delivery]), [delivery], outcome, decision, 0.1)
+
+
+def told_time(clock: FakeClock) -> str:
+    return from_us(clock.now_us()).isoformat(timespec="milliseconds")
 
 
 def channel_of(status: dict[str, Any], name: str = "telegram") -> dict[str, Any]:
@@ -51,6 +68,12 @@ def test_status_of_an_empty_store_has_every_field_and_no_numbers(store: Store) -
         "deliveries": {state.value: 0 for state in DeliveryState},
         "last_success_at": None,
         "last_error": None,
+        "paused_since": None,
+        "breaker": None,
+        "held_until": None,
+        "wait_seconds": None,
+        "receipts": None,
+        "window": None,
     }
     json.dumps(status)
 
@@ -113,9 +136,44 @@ def test_status_without_a_daemon_says_not_running(store: Store) -> None:
     assert (status["running"], status["started_at"], status["channels"]) == (False, None, [])
 
 
-def test_view_of_a_desk_tells_how_it_stands(clock: FakeClock) -> None:
+def test_status_of_a_desk_tells_how_it_stands(store: Store, clock: FakeClock) -> None:
+    """From well to paused, with when."""
     desk = ChannelDesk(ScriptedChannel("telegram"), clock)
-    assert view_of(desk) == ChannelView("telegram", "scripted", enabled=True, up=True)
+    view = view_of(desk)
+    assert (view.name, view.provider, view.enabled, view.up) == ("telegram", "scripted", True, True)
     desk.note(UNAUTHORIZED)
+    channel = channel_of(status_of(store, [view_of(desk)], dry_run=False))
+    assert (channel["state"], channel["paused"]) == ("error", True)
+    assert channel["paused_since"] == told_time(clock)
+    assert channel["breaker"] == {"state": "closed", "next_probe_at": None}
     desk.enabled = False
-    assert view_of(desk) == ChannelView("telegram", "scripted", enabled=False, up=False, paused=True)
+    assert channel_of(status_of(store, [view_of(desk)], dry_run=False))["state"] == "disabled"
+
+
+def test_status_of_a_desk_tells_until_when_it_is_held_and_probed(store: Store, clock: FakeClock) -> None:
+    """What an operator who is woken wants to know: it waits, and until when."""
+    desk = ChannelDesk(ScriptedChannel("telegram"), clock)
+    for _ in range(3):
+        desk.note(Outcome(Reason.NETWORK, "refused"))
+    desk.hold(35)
+    channel = channel_of(status_of(store, [view_of(desk)], dry_run=False))
+    assert (channel["state"], channel["breaker"]["state"]) == ("error", "open")
+    assert channel["breaker"]["next_probe_at"] > told_time(clock)
+    assert channel["wait_seconds"] == 35
+    clock.advance(35)
+    assert channel["held_until"] == told_time(clock)
+
+
+def test_status_tells_of_receipts_and_of_the_window(store: Store, clock: FakeClock) -> None:
+    """Whether anybody can know that a message arrived, and when the person last wrote."""
+    known = Remembered(inbound_us=clock.now_us())
+    view = ChannelView(
+        "whatsapp", "twilio", enabled=True, up=True, receipts=ReceiptMode.OFF, window=Window.OPEN, remembered=known
+    )
+    channel = channel_of(status_of(store, [view], dry_run=False), "whatsapp")
+    assert channel["receipts"] == {"mode": "off", "waiting": 0}
+    assert channel["window"] == {
+        "state": "open",
+        "last_message_of_person_at": told_time(clock),
+        "last_refusal_at": None,
+    }

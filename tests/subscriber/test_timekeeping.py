@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from bus.clock import MICROSECONDS, SteadyClock, shift_of
-from subscriber.deliveries import Outcome, Reason, RetryAt
+from subscriber.channels.memory import ChannelMemory
+from subscriber.deliveries import Outcome, Reason, Remembered, RetryAt
 from subscriber.store import Store, schema
 from subscriber.timekeeping import Timekeeper
 from tests.subscriber.conftest import PostgresqlServer
@@ -202,3 +203,17 @@ def test_look_on_postgresql_moves_nothing(postgresql: PostgresqlServer, clock: F
         keeper_of(store, steady).begin()
         assert times(store) == (0, 0)
         assert steady.now_us() == START_US - _HOUR_US
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_look_after_the_clock_was_set_lets_what_channels_remember_follow(
+    store: Store, steady: SteadyClock, clock: FakeClock, step: int
+) -> None:
+    """WhatsApp's window closes 24 hours after the person's message, whatever somebody does to the clock."""
+    keeper = keeper_of(store, steady)
+    keeper.begin()
+    memory = ChannelMemory(Remembered(inbound_us=START_US, moved_to="1"))
+    keeper.on_step = memory.moved
+    clock.step(step)
+    keeper.look()
+    assert memory.values == Remembered(inbound_us=START_US + step * MICROSECONDS, moved_to="1")

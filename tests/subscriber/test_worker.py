@@ -112,6 +112,7 @@ def test_delivery_failing_on_backs_off_and_counts_one_doubt(bench: Bench, clock:
         assert (delivery["status"], delivery["retries"]) == ("in_doubt", attempt)
         assert delivery["due_at"] == clock.now_us() + wait * MICROSECONDS
         clock.advance(wait)
+    clock.advance(1)  # the third failure opened the breaker for five seconds
     bench.wait_for(alert, "accepted")
     assert [REPEAT_TEXT in message.text for message in channel.sent] == [False, True, True, True]
     assert bench.metric("deliveries_total", channel="telegram", state="in_doubt") == 1
