@@ -77,9 +77,11 @@ class Trial:
         resumed = self._let_through(set(channels) & set(enabled))
         limit = self._clock.monotonic() + wait_seconds
         while True:
+            # Before the story: an attempt that pauses its channel is then in it, open or with its outcome.
+            paused = {name for name, desk in self._desks.items() if desk.paused}
             story = self._store.story(event.id)
             deliveries: list[dict[str, Any]] = [] if story is None else story["deliveries"]
-            settled = all(map(self._settled, deliveries)) if deliveries else not stored
+            settled = all(_settled(delivery, paused) for delivery in deliveries) if deliveries else not stored
             if settled or self._clock.monotonic() >= limit or self._stopping.wait(_POLL_SECONDS):
                 told = [self._result(delivery, now_us) for delivery in deliveries or map(_unstored, channels)]
                 return {
@@ -93,13 +95,6 @@ class Trial:
         if self._dry_run:
             return set()
         return {name for name in channels if name in self._desks and self._desks[name].try_now()}
-
-    def _settled(self, delivery: dict[str, Any]) -> bool:
-        """Whether waiting tells no more: it has ended, or its channel is paused until a person does something."""
-        if delivery["status"] not in _OPEN or delivery["last_reason"] == Reason.UNAUTHORIZED.value:
-            return True
-        desk = self._desks.get(delivery["channel"])
-        return desk is not None and desk.paused
 
     def _result(self, delivery: dict[str, Any], started_us: int) -> TrialResult:
         attempts = delivery.get("attempts") or []
@@ -133,6 +128,14 @@ class Trial:
             seconds = (held_until_us - self._clock.now_us()) / MICROSECONDS
             return f"the provider, which asked to be left alone for {seconds:.0f} more seconds"
         return "its turn: the channel is paused, or its pace does not allow a message yet"
+
+
+def _settled(delivery: dict[str, Any], paused: Collection[str]) -> bool:
+    """Whether waiting tells no more: it has ended, or its channel is paused until a person does something."""
+    if delivery["status"] not in _OPEN or delivery["last_reason"] == Reason.UNAUTHORIZED.value:
+        return True
+    in_flight = any(attempt["reason"] is None for attempt in delivery["attempts"])
+    return delivery["channel"] in paused and not in_flight
 
 
 def _unstored(channel: str) -> dict[str, Any]:
