@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.support.provider_server import ProviderServer
 from tests.support.running_service import PREFIX, ServiceThread, provider_environ, running_service
 
 TOKEN = "a-long-random-word"
-GUARDED = ("/status", "/history", f"/alerts/{uuid4()}")
+GUARDED = ("/status", "/history", f"/alerts/{UUID(int=4)}")
 
 
 @pytest.fixture(scope="module")

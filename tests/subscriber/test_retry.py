@@ -95,7 +95,7 @@ def test_decide_follows_the_closed_table(outcome: Outcome, expected: Decision) -
     assert decided(outcome) == expected
 
 
-@pytest.mark.parametrize("reason", set(Reason) - {Reason.ACCEPTED, Reason.REJECTED})
+@pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.ACCEPTED, Reason.REJECTED}))
 @pytest.mark.parametrize(
     "delivery", [held(state=DeliveryState.IN_DOUBT), held(possible_repeat=True)], ids=["in_doubt", "possible_repeat"]
 )
