@@ -106,8 +106,8 @@ def apply_receipts(connection: Connection, of: Held, receipts: Sequence[Row[Any]
         uncount(connection, of)
     connection.execute(update(_attempt).where(_attempt.c.id == attempt.id).values(changes))
     ended: Ended = {}
-    if state.arrived:
-        ended = _arrive(connection, of, now_us)
+    if state.arrived:  # they have ended with the acceptance, whatever was tried after it
+        ended = _arrive(connection, of, now_us if taken or attempt.closed_us is None else attempt.closed_us)
     elif taken:
         ended = end_untold(connection, of.deliveries, DeliveryState.ACCEPTED, now_us)
     connection.execute(_attach, {"which": attempt.id, "ids": [row.id for row in receipts]})
@@ -141,7 +141,7 @@ def end_untold(
     connection: Connection,
     deliveries: Sequence[Row[Any]],
     state: DeliveryState,
-    now_us: int,
+    ended_us: int,
     *,
     sent_by: int | None = None,
 ) -> Ended:
@@ -155,7 +155,7 @@ def end_untold(
         if row.status in _UNTOLD and (not by_hand(row) if row.open_attempt is None else row.open_attempt == sent_by)
     ]
     if ids:
-        connection.execute(_end, {"ids": ids, "new_status": state.value, "now_us": now_us})
+        connection.execute(_end, {"ids": ids, "new_status": state.value, "ended_us": ended_us})
     return dict.fromkeys(ids, state)
 
 
@@ -188,12 +188,12 @@ def _newest(attempt: Row[Any], receipts: Sequence[Row[Any]]) -> tuple[ReceiptSta
     return state, since_us
 
 
-def _arrive(connection: Connection, of: Held, now_us: int) -> Ended:
+def _arrive(connection: Connection, of: Held, ended_us: int) -> Ended:
     """Make the deliveries of a message that arrived `delivered`, but for those that are being sent."""
     accepted = [row.id for row in of.deliveries if row.status == DeliveryState.ACCEPTED.value]
     if accepted:  # they have ended, and stay with the time of that
         connection.execute(_promote, {"ids": accepted})
-    return {**dict.fromkeys(accepted, _DELIVERED), **end_untold(connection, of.deliveries, _DELIVERED, now_us)}
+    return {**dict.fromkeys(accepted, _DELIVERED), **end_untold(connection, of.deliveries, _DELIVERED, ended_us)}
 
 
 def _being_sent(of: Held) -> bool:
@@ -218,7 +218,7 @@ _end: Final = (
     .values(
         **FREE,
         status=bindparam("new_status"),
-        finished_at=bindparam("now_us"),
+        finished_at=bindparam("ended_us"),
         last_reason=_ACCEPTED,
         last_detail="",
         last_code=null(),

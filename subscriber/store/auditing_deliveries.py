@@ -1,8 +1,8 @@
 """Audits deliveries: do each one's state, its attempts and the time of its end say the same?
 
 Every transaction that changes a delivery keeps these rules, so a group that is read in one snapshot keeps them at any
-time. A state that a person set by hand (`mark_notification_sent`) has an end of its own, which no attempt shares; what
-was accepted before, and is to be sent again by hand, may end in any state.
+time. A state that a person set by hand (`mark_notification_sent`) has an end of its own, which at most the attempt
+shares that it interrupted; what was accepted before, and is to be sent again by hand, may end in any state.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ _contradicted: Final = (
     .having(
         or_(
             _is_told & (_refused > 0) & (_took == 0),
-            ~_is_told & ~_is_open & (_took > 0) & (_refused == 0),
+            ~_is_told & ~_is_open & ~_by_hand & (_took > 0) & (_refused == 0),
             _is_untold & ~_by_hand & _accepted_last & _queue.c.open_attempt.is_(None),
             _is_told & ~_by_hand & (_acceptances == 0),
             _is_delivered & ~_by_hand & (_arrivals == 0),

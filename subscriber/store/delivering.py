@@ -39,7 +39,7 @@ from subscriber.store.consequences import (
 )
 from subscriber.store.fallbacks import hand_over, lock_alerts
 from subscriber.store.interruptions import settle_interrupted
-from subscriber.store.leases import FREE, update_held, update_of_held
+from subscriber.store.leases import FREE, lock_in_order, update_held, update_of_held
 from subscriber.store.part import SET_BY_HAND, StorePart
 from subscriber.store.receipts import Closed
 
@@ -123,6 +123,8 @@ class Delivering(StorePart):
                 lock_message(self.database, connection, message_id)
             if fallbacks:
                 lock_alerts(connection, ids)
+            if told_later and len(ids) > 1:
+                lock_in_order(connection, ids)
             moved = 0 if shift_us is None else shift_of(self.database.clock) - shift_us
             if moved and isinstance(decision, RetryAt):
                 decision = replace(decision, due_at_us=decision.due_at_us + moved)

@@ -7,17 +7,20 @@ from contextlib import suppress
 from functools import partial
 from itertools import permutations
 from random import Random
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 
 from subscriber.deliveries import DeliveryState, GiveUp, ReceiptMode, ReceiptState, RetryAt
 from subscriber.errors import LeaseLost
-from subscriber.store import Store
+from subscriber.store import Store, delivering
+from subscriber.store.receiving import Receiving
+from tests.subscriber.conftest import PostgresqlServer
 from tests.support.clock import FakeClock
 from tests.support.receipted import CHANNEL, DEAD, NETWORK, TIMEOUT, UNDELIVERED, Flight, Sender, taken
 from tests.support.running_intake import on_sqlite
+from tests.support.waiting import wait_until
 
 CLOSE = "close"
 _RANKS = {None: -1, "queued": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}
@@ -89,11 +92,11 @@ class Life:
         self.flight: Flight | None = None
         self.sent: list[Flight] = []
 
-    def step(self) -> None:
-        """Do one of the things that workers, keepers, providers and crashes do."""
+    def step(self, *others: Callable[[], None]) -> None:
+        """Do one of the things that workers, keepers, providers and crashes do, or one of the others."""
         self.sender.clock.advance(0.001)
         doing: Callable[[], None] = self.rng.choice(
-            (self.begin, self.end, self.tell, self.tell, self.keep, self.crash, self.answer_late)
+            (self.begin, self.end, self.tell, self.tell, self.keep, self.crash, self.answer_late, *others)
         )
         doing()
 
@@ -134,6 +137,15 @@ class Life:
                 answer = self.rng.choice((taken(f"SM{flight.attempt}"), UNDELIVERED))
                 self.sender.store.settle_late(flight.attempt, answer, receipts=ReceiptMode.POLLING)
 
+    def set_by_hand(self) -> None:
+        words = ("pending", "in_doubt", "sent", "delivered", "dead", "suppressed")
+        self.sender.store.mark_notification_sent(self.sender.delivery(self.alert)["id"], self.rng.choice(words))
+        self.flight = None
+
+    def switch_off(self) -> None:
+        self.sender.store.switch_off_others(["telegram"])
+        self.flight = None
+
     def finish(self) -> None:
         """Let everything that is under way end."""
         self.crash()
@@ -157,6 +169,16 @@ def test_whatever_happens_the_ledger_balances_and_what_arrived_is_delivered(send
     assert (sender.state(life.alert) == "delivered") is bool(arrived)
     if arrived:
         assert sender.store.claim(CHANNEL, "worker", 60, 5) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_a_person_does_as_well_the_ledger_balances(sender: Sender, seed: int) -> None:
+    life = Life(sender, Random(seed))
+    for _ in range(40):
+        life.step(life.set_by_hand, life.switch_off)
+        assert sender.store.audit().faults == ()
+    life.finish()
+    assert sender.store.audit().faults == ()
 
 
 def at_once(*works: Callable[[], None]) -> None:
@@ -244,4 +266,41 @@ def test_channels_that_give_an_alert_up_at_once_hand_it_over_once(sender: Sender
 
     at_once(*(partial(give_up, channel) for channel in channels))
     assert sender.store.channel_counts()["telegram"] == {"pending": len(alerts)}
+    assert sender.store.audit().faults == ()
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("first", ["receipt", "acceptance"])
+def test_receipt_and_acceptance_that_overlap_wait_for_each_other(
+    sender: Sender, store_url: str, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Neither sees what the other has not committed yet: the second one begins to look when the first one has ended."""
+    alert = sender.add()
+    flight = sender.begin()
+    looked, ended = Event(), Event()
+    owner, name = (Receiving, "_sender") if first == "receipt" else (delivering, "apply_news")
+    original = getattr(owner, name)
+
+    def look_and_wait(*given: Any) -> Any:
+        found = original(*given)
+        looked.set()
+        wait_until(lambda: ended.is_set() or postgresql.waiting(store_url) == 1)
+        return found
+
+    def note() -> None:
+        sender.tell("delivered")
+
+    def close() -> None:
+        sender.end(flight, taken())
+
+    begins, follows = (note, close) if first == "receipt" else (close, note)
+    monkeypatch.setattr(owner, name, look_and_wait)
+    thread = Thread(target=begins)
+    thread.start()
+    assert looked.wait(10)
+    monkeypatch.undo()
+    follows()
+    ended.set()
+    thread.join()
+    assert sender.state(alert) == "delivered"
     assert sender.store.audit().faults == ()

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from subscriber.store import Store
 from tests.support.alerts import agent_action, incoming, risk_event
+from tests.support.clock import FakeClock
+from tests.support.receipted import Sender
 
 
 def deliveries(store: Store, alert_id: UUID) -> dict[tuple[str, str], tuple[str, str | None]]:
@@ -80,3 +82,24 @@ def test_switch_off_others_hands_over_that_a_critical_may_have_arrived(store: St
     store.switch_off_others(["telegram"])
     (claimed,) = store.claim("telegram", "a", 60.0, 1)
     assert claimed.possible_repeat
+
+
+def test_switch_off_others_leaves_what_has_arrived(store: Store, clock: FakeClock) -> None:
+    """Its worker died before it could record the answer, and the receipt came all the same: nobody else tells it."""
+    sender = Sender(store, clock)
+    alert = sender.add()
+    flight = sender.begin()
+    sender.tell("delivered", reference=flight.reference)
+    assert store.switch_off_others(["telegram"]) == {}
+    assert deliveries(store, alert.id) == {("whatsapp", "first"): ("delivered", None)}
+
+
+def test_receipt_of_what_was_switched_off_in_doubt_says_that_it_arrived(store: Store, clock: FakeClock) -> None:
+    sender = Sender(store, clock)
+    alert = sender.add(severity="WARNING")
+    flight = sender.begin()
+    store.switch_off_others(["telegram"])
+    clock.advance(1)
+    assert sender.tell("delivered", reference=flight.reference).delivered == 1
+    assert deliveries(store, alert.id) == {("whatsapp", "first"): ("delivered", None)}
+    assert store.audit().faults == ()
