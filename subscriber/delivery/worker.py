@@ -197,7 +197,11 @@ class DeliveryWorker:
         decision = decide(outcome, delivery, self._settings.policy, now_us, self._rng, unsaid=unsaid)
         self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
         self._learn(outcome, decision, now_us)
-        closed = self._record(attempt, delivery, outcome, decision, seconds, shift_us)
+        try:
+            closed = self._record(attempt, delivery, outcome, decision, seconds, shift_us)
+        except LeaseLost:  # whoever took it over knows only that it is in doubt
+            self._desk.late.add(message, outcome)
+            raise
         self._reporter.ended(delivery, outcome, decision, closed)
 
     def _message(self, delivery: Delivery) -> Message:

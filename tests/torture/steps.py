@@ -71,8 +71,8 @@ STEPS: Final = (
 )
 
 
-#: Telegram's limits for one chat and for one bot, which the launcher lifts.
-PACE: Final = ("subscriber.channels.telegram:_PER_CHAT", "subscriber.channels.telegram:_PER_BOT")
+#: Says Telegram's limits for a chat and for its bot, which the launcher lifts.
+PACE: Final = "subscriber.channels.telegram:limits_of"
 
 
 def check() -> None:
@@ -81,8 +81,7 @@ def check() -> None:
     Raises:
         StepMissing: Something does not.
     """
-    for target in PACE:
-        resolve(target)
+    resolve(PACE)
     for step in STEPS:
         owner, name = resolve(step.target)
         if not callable(getattr(owner, name)):

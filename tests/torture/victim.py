@@ -41,8 +41,6 @@ _IMPORTS: Final = {
         "sqlite3",
     ),
 }
-#: What Telegram's limits are here, of which the real ones allow a message a second: a run has no time for them.
-_MESSAGES_A_SECOND: Final = 100
 
 
 def main() -> None:
@@ -119,10 +117,8 @@ def _listen(asked_to_end: Callable[[], object]) -> None:
 
 
 def _lift_pace() -> None:
-    for target in PACE:
-        owner, name = resolve(target)
-        limit = type(getattr(owner, name))
-        setattr(owner, name, limit(messages=_MESSAGES_A_SECOND, seconds=1, burst=_MESSAGES_A_SECOND))
+    owner, name = resolve(PACE)
+    setattr(owner, name, lambda *_: ())
 
 
 # --- the clock and the quota --------------------------------------------------------------------------------
