@@ -14,7 +14,7 @@ from bus.alerts import Alert, Severity, SystemEvent
 from bus.clock import Clock
 from bus.errors import AlertBusError
 from subscriber.channels.channel import ChannelConfig
-from subscriber.deliveries import PlannedDelivery
+from subscriber.deliveries import PlannedDelivery, ReceiptMode
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
@@ -166,6 +166,10 @@ class Assembly:
             if name in self.keepers:
                 self.keepers[name].look()
 
+    def polled_channels(self) -> list[str]:
+        """Return the channels that ask what became of their messages."""
+        return [name for name, desk in self.desks.items() if desk.channel.receipts is ReceiptMode.POLLING]
+
     def person_wrote(self, channels: Iterable[str], at_us: int) -> None:
         """Note that the person behind some channels wrote to us, which opens WhatsApp's window."""
         for name in channels:
@@ -241,6 +245,9 @@ class Assembly:
             for channel, count in self.store.switch_off_others(names).items():
                 found = {"channel": channel, "deliveries": count}
                 logger.warning("suppressed what waited for a channel that is switched off", extra=found)
+        orphans = self.store.settle_orphans(list(self.keepers), names)
+        if orphans:
+            logger.warning("messages of channels that are gone had failed; others tell them", extra={"count": orphans})
         for channel, count in self.store.waiting_elsewhere(names).items():
             found = {"channel": channel, "deliveries": count}
             logger.warning("deliveries wait for a channel without credentials", extra=found)

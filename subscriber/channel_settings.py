@@ -9,7 +9,7 @@ webhooks is a fault, for it would do nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
@@ -20,6 +20,7 @@ from subscriber.channels import credentials as wellformed
 from subscriber.channels import whatsapp_options
 from subscriber.channels.channel import (
     DEFAULT_TEMPLATE_PARAMETERS,
+    Addresses,
     AppriseConfig,
     ChannelConfig,
     MetaConfig,
@@ -218,7 +219,8 @@ class ChannelRules:
             configs += self._whatsapp(given, present)
         if TELEGRAM in wanted and self._complete(_TELEGRAM, given):
             configs.append(self._telegram(given))
-        configs += [channel for channel in self.custom if channel.name in wanted]
+        addresses = Addresses(self.providers.telegram_url, self.providers.twilio_url, self.providers.meta_url)
+        configs += [replace(channel, addresses=addresses) for channel in self.custom if channel.name in wanted]
         return tuple(configs)
 
     def _wanted(self, available: set[str]) -> set[str]:

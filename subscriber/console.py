@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from subscriber.channel_notes import notes_of
 from subscriber.ledger_words import ledger_sentences, ledger_tables
 from subscriber.logs import escaped
 
@@ -25,6 +26,9 @@ _STATE_STYLES: Final = {
     "disabled": "dim",
     "dry_run": "yellow",
 }
+#: What a person asks "why?" of.
+_FAILED_STATES: Final = frozenset({"dead", "in_doubt", "expired"})
+_FIRST: Final = "first"
 #: One below the other: beside each other they would leave no room for the rest in eighty columns.
 _WHEN_AND_ID: Final = "time (UTC) and id"
 
@@ -92,11 +96,13 @@ class Printer:
                     str(channel["backlog"]),
                     str(channel["dead"]),
                     _time(channel["last_success_at"]) or "never",
-                    _error(channel["last_error"]),
+                    _error(channel["last_error"], channel["last_success_at"]),
                 )
                 for channel in status["channels"]
             ],
         )
+        for note in (note for channel in status["channels"] for note in notes_of(channel, _time)):
+            self.say(note)
         publishers = [
             (
                 str(publisher["source"]),
@@ -142,12 +148,12 @@ class Printer:
         )
 
     def resumed(self, result: Fields) -> None:
-        """Print that a channel sends again."""
+        """Print that a channel was resumed."""
         if self._as_json:
             self._json(result)
             return
-        paused = "sends again" if result["was_paused"] else "was not paused"
-        self.say(f"The channel {result['channel']} {paused}.")
+        paused = "was paused, and tries again" if result["was_paused"] else "was not paused; it tries at once"
+        self.say(f"The channel {result['channel']} {paused}: alertbus-subscriber status shows whether it works.")
 
     def audit(self, audit: Fields) -> None:
         """Print the ledger, and what does not balance in it."""
@@ -162,7 +168,7 @@ class Printer:
         """Print a table as wide as the terminal; an id is never folded, so that it can be copied."""
         table = Table(box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column == _WHEN_AND_ID)
+            table.add_column(column, overflow="fold", no_wrap=column in {_WHEN_AND_ID, "state"})
         for row in rows:
             table.add_row(*map(_cell, columns, row))
         self._out.print(table, soft_wrap=False)
@@ -183,21 +189,25 @@ def _time(moment: str | None) -> str:
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _error(error: Fields | None) -> str:
+def _error(error: Fields | None, last_success: str | None) -> str:
     if error is None:
         return ""
-    words = (error["reason"], error["code"], error["detail"], f"({_time(error['at'])})")
+    over = "over:" if last_success and error["at"] and last_success > error["at"] else ""
+    words = (over, error["reason"], error["code"], error["detail"], f"({_time(error['at'])})")
     return " ".join(filter(None, words))
 
 
 def _delivery(delivery: Fields) -> str:
-    why = f" ({delivery['why']})" if delivery["why"] else ""
-    return f"{delivery['channel']}: {delivery['status']}{why}"
+    why = delivery["why"]
+    if delivery["status"] in _FAILED_STATES:
+        why = " ".join(filter(None, (delivery.get("last_reason"), delivery.get("last_code"))))
+    step = f", {delivery['step']}" if delivery.get("step", _FIRST) != _FIRST else ""
+    return f"{delivery['channel']}{step}: {delivery['status']}" + (f" ({why})" if why else "")
 
 
 def _trial_result(channel: Fields) -> str:
     if channel["accepted"]:
-        return "accepted"
+        return str(channel["state"])
     if channel["why"] == "dry_run":
         return "would be sent (dry run)"
     return str(channel["outcome"] or channel["why"] or channel["state"])

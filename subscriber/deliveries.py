@@ -197,6 +197,7 @@ class Remembered:
     outside_us: int | None = None  #: when the provider last refused a text for being outside of that window
     moved_from: str | None = None  #: a digest of the configured target that has moved
     moved_to: str | None = None  #: and where to
+    target: str | None = None  #: a digest of the configured target that all of this is about
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ class Service:
             clock=self._clock,
             on_inbound=self._parts.person_wrote,
             wake_keepers=self._parts.look_for_receipts,
+            polled=self._parts.polled_channels(),
         )
         return make_server(app)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
-from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery, Reason
+from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery, Reason, ReceiptState
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.policy.routing import plan_deliveries
@@ -20,6 +20,8 @@ DEFAULT_TEXT: Final = "This is a test of alertbus. Nothing happened."
 DEFAULT_WAIT_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05
 _OPEN: Final = frozenset(state.value for state in OPEN_STATES)
+#: A failure has its consequences a moment after it is known.
+_PASSING: Final = frozenset({ReceiptState.QUEUED.value, ReceiptState.SENT.value, ReceiptState.FAILED.value})
 _NO_DESKS: Final[Mapping[str, ChannelDesk]] = MappingProxyType({})
 
 Announce = Callable[[SystemEvent, tuple[PlannedDelivery, ...]], bool]
@@ -106,7 +108,7 @@ class Trial:
             "state": state,
             "why": delivery.get("why"),
             "accepted": state in {DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value},
-            "waiting_for": self._waiting_for(delivery, last) if state in _OPEN else None,
+            "waiting_for": self._waiting_for(delivery, last) if state in _OPEN else _receipt_waited_for(delivery),
             "outcome": last.get("reason"),
             "status": last.get("status"),
             "code": last.get("code"),
@@ -119,7 +121,9 @@ class Trial:
             return "the database, which takes nothing at the moment"
         desk = self._desks.get(delivery["channel"])
         if last.get("reason") == Reason.UNAUTHORIZED.value or (desk is not None and desk.paused):
-            return "a person: the channel is paused until its credentials or its target are put right"
+            error = self._store.last_error(delivery["channel"])
+            said = f" ({error['detail']})" if error is not None and error["detail"] else ""
+            return f"a person: the channel is paused until its credentials or its target are put right{said}"
         if desk is not None and desk.breaker.state is not BreakerState.CLOSED:
             return "the provider, which fails and is asked again and again until it works"
         if last:
@@ -132,10 +136,22 @@ class Trial:
 
 def _settled(delivery: dict[str, Any], paused: Collection[str]) -> bool:
     """Whether waiting tells no more: it has ended, or its channel is paused until a person does something."""
+    if delivery["status"] == DeliveryState.ACCEPTED.value:
+        return not _awaits_receipt(delivery)
     if delivery["status"] not in _OPEN or delivery["last_reason"] == Reason.UNAUTHORIZED.value:
         return True
     in_flight = any(attempt["reason"] is None for attempt in delivery["attempts"])
     return delivery["channel"] in paused and not in_flight
+
+
+def _receipt_waited_for(delivery: dict[str, Any]) -> str | None:
+    waits = delivery["status"] == DeliveryState.ACCEPTED.value and _awaits_receipt(delivery)
+    return "the receipt: the provider has taken it and does not say yet that it arrived" if waits else None
+
+
+def _awaits_receipt(delivery: dict[str, Any]) -> bool:
+    """Whether the provider is still to say that the message arrived or failed."""
+    return any(attempt["receipt"] in _PASSING for attempt in delivery["attempts"])
 
 
 def _unstored(channel: str) -> dict[str, Any]:

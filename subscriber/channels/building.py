@@ -15,6 +15,7 @@ from subscriber.channels.custom import resolved
 from subscriber.channels.http_environment import HttpEnvironment
 from subscriber.channels.memory import ChannelMemory
 from subscriber.channels.meta_receipts import MetaWebhook
+from subscriber.channels.targets import target_of
 from subscriber.channels.twilio_receipts import TwilioWebhook
 from subscriber.channels.webhooks import WebhookReader
 from subscriber.deliveries import Dialect, Message
@@ -39,7 +40,7 @@ def build_channel(
 
     Args:
         config: What to build; its values are well-formed (see `credentials`).
-        rehearsal: The channel never requests anything; `rehearse` works as ever.
+        rehearsal: The channel never requests anything, and changes nothing that is kept; `rehearse` works as ever.
         environ: Where proxies and CA bundle are read from; the process's own environment if not given.
         on_late: Hears of a send that ends after its deadline, with the outcome that it turned out to have.
         memory: What the channel knows from an earlier run, and where its changes are kept; empty if not given.
@@ -52,6 +53,9 @@ def build_channel(
 
     config = resolved(config)
     memory = memory or ChannelMemory()
+    if rehearsal:  # with placeholders at that: what is kept is about the real target
+        memory = ChannelMemory(memory.values)
+    memory.belong_to(target_of(config))
     now_us = now_us or SystemClock().now_us
     provider, base_url = _provider(config, memory, now_us)
     channel: AppriseChannel = AppriseChannel(
@@ -113,4 +117,5 @@ def _provider(config: ChannelConfig, memory: ChannelMemory, now_us: Callable[[],
         return Meta(config, memory, now_us), config.base_url
     from subscriber.channels.generic import Generic  # noqa: PLC0415
 
-    return Generic(config), None
+    generic = Generic(config)
+    return generic, generic.base_url

@@ -14,6 +14,7 @@ from subscriber.deliveries import Limit, Message, MessageLimits, Outcome, Receip
 __all__ = [
     "DEFAULT_DEADLINE_SECONDS",
     "DEFAULT_TEMPLATE_PARAMETERS",
+    "Addresses",
     "AppriseConfig",
     "Channel",
     "ChannelConfig",
@@ -27,6 +28,15 @@ __all__ = [
 DEFAULT_DEADLINE_SECONDS: Final = 15.0
 #: Of the template in docs/whatsapp-templates.md: what happened, the rest, the id and the time.
 DEFAULT_TEMPLATE_PARAMETERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the providers' APIs are, for channels whose URL names a provider and no address."""
+
+    telegram: str = "https://api.telegram.org"
+    twilio: str = "https://api.twilio.com"
+    meta: str = "https://graph.facebook.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class AppriseConfig:
     limits: tuple[Limit, ...] = ()
     concurrency: int = 1
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS
+    addresses: Addresses = Addresses()  #: the daemon's, for a URL of a provider that has its own channel
 
 
 ChannelConfig = TelegramConfig | TwilioConfig | MetaConfig | AppriseConfig

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from subscriber.channels import custom, meta, plugins, telegram, twilio, verdicts
-from subscriber.channels.channel import AppriseConfig, Limit
+from subscriber.channels.channel import Addresses, AppriseConfig, Limit
 from subscriber.channels.plugins import Plugin
 from subscriber.channels.providers import Provider
 from subscriber.channels.redaction import Redaction
@@ -40,6 +40,8 @@ class _Service:
     judge: Callable[[Answer, Redaction], Outcome]
     pace: tuple[Limit, ...]
     message_limits: MessageLimits
+    origin: str | None = None
+    base_url: str | None = None
 
 
 class Generic(Provider):
@@ -54,7 +56,9 @@ class Generic(Provider):
             ConfigurationError: The URL is none of one service with one target.
         """
         self._plugin, self.name, self.uses_http = plugins.custom_plugin(config.name, config.url)
-        service = _service(self._plugin)
+        service = _service(self._plugin, config.addresses)
+        self.origin = service.origin
+        self.base_url = service.base_url
         self._judge = service.judge
         self.message_limits = service.message_limits
         self.pace = (*service.pace, *config.limits)
@@ -80,32 +84,35 @@ class Generic(Provider):
         return self._judge(answer, redaction)
 
 
-def _service(plugin: Any) -> _Service:
+def _service(plugin: Any, addresses: Addresses) -> _Service:
     known = _KNOWN.get(type(plugin).__name__)
     if known is not None:
-        return known(plugin)
+        return known(plugin, addresses)
     longest = plugin.body_maxlen or LONGEST_MESSAGE
     return _Service(verdicts.general, (), MessageLimits(Dialect.PLAIN, min(longest, LONGEST_MESSAGE)))
 
 
-def _telegram(plugin: Any) -> _Service:
+def _telegram(plugin: Any, addresses: Addresses) -> _Service:
     limits = replace(telegram.MESSAGE_LIMITS, dialect=Dialect.PLAIN)  # the plugin escapes it
-    return _Service(telegram.judge_answer, telegram.limits_of(plugin.bot_token, str(plugin.targets[0][0])), limits)
+    pace = telegram.limits_of(plugin.bot_token, str(plugin.targets[0][0]))
+    return _Service(telegram.judge_answer, pace, limits, telegram.ORIGIN, addresses.telegram)
 
 
-def _twilio(plugin: Any) -> _Service:
+def _twilio(plugin: Any, addresses: Addresses) -> _Service:
+    where = (twilio.ORIGIN, addresses.twilio)
     if not custom.by_whatsapp(plugin):
-        return _Service(twilio.judge_answer, (), MessageLimits(Dialect.PLAIN, plugin.body_maxlen))
+        return _Service(twilio.judge_answer, (), MessageLimits(Dialect.PLAIN, plugin.body_maxlen), *where)
     limits = _IN_TEMPLATE if getattr(plugin, "content_sid", None) else twilio.MESSAGE_LIMITS
-    return _Service(twilio.judge_answer, twilio.limits_of(plugin.source), limits)
+    return _Service(twilio.judge_answer, twilio.limits_of(plugin.source, plugin.targets[0][1]), limits, *where)
 
 
-def _meta(plugin: Any) -> _Service:
+def _meta(plugin: Any, addresses: Addresses) -> _Service:
     limits = _IN_TEMPLATE if plugin.template else meta.MESSAGE_LIMITS
-    return _Service(meta.judge_answer, meta.limits_of(plugin.from_phone_id, plugin.targets[0]), limits)
+    pace = meta.limits_of(plugin.from_phone_id, plugin.targets[0])
+    return _Service(meta.judge_answer, pace, limits, meta.ORIGIN, addresses.meta)
 
 
-_KNOWN: Final[Mapping[str, Callable[[Any], _Service]]] = {
+_KNOWN: Final[Mapping[str, Callable[[Any, Addresses], _Service]]] = {
     "NotifyTelegram": _telegram,
     "NotifyTwilio": _twilio,
     "NotifyTwilioContent": _twilio,

@@ -16,6 +16,7 @@ Changes = Mapping[str, int | str | None]
 #: Keeps some fields of `Remembered`, and says whether it could; never raises.
 Keep = Callable[[Changes], bool]
 
+#: All of them are about the configured target. What is remembered of a move has its own digest.
 _TIMES: Final = ("held_until_us", "inbound_us", "outside_us")
 
 
@@ -44,6 +45,19 @@ class ChannelMemory:
         """Set some fields of `Remembered`, by name."""
         with self._lock:
             self._set(changes)
+        self.keep_again()
+
+    def belong_to(self, target: str) -> None:
+        """Forget what was learned of another target: its window and its hold are none of this one's.
+
+        Args:
+            target: A digest of the configured one.
+        """
+        with self._lock:
+            known = self._values.target
+            if known == target:
+                return
+            self._set({"target": target} if known is None else {"target": target, **dict.fromkeys(_TIMES)})
         self.keep_again()
 
     def latest(self, field: str, moment_us: int) -> None:

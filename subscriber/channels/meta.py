@@ -84,6 +84,8 @@ TABLE: Final[Mapping[int, Row]] = {
         (133010, Reason.UNAUTHORIZED, "phone number not registered"),
     )
 }
+#: The template is at fault and not what it says: the same as text may pass.
+_BAD_TEMPLATE: Final = frozenset({132000, 132001, 132005, 132007, 132012, 132015, 132016, 132018})
 _UNKNOWN_OBJECT: Final = 33
 _PERMISSIONS: Final = range(200, 300)
 
@@ -98,12 +100,13 @@ class Meta(WhatsApp):
     name = "meta"
     origin = ORIGIN
     outside_code = _OUTSIDE_WINDOW
+    template_codes = _BAD_TEMPLATE
     table = TABLE
 
     def __init__(self, config: MetaConfig, memory: ChannelMemory, now_us: Callable[[], int]) -> None:
         """Build the plugin for text."""
         parameters = None if config.template is None else config.template_parameters
-        super().__init__(memory, now_us, MESSAGE_LIMITS, parameters)
+        super().__init__(config.name, memory, now_us, MESSAGE_LIMITS, parameters)
         self._config = config
         self.secrets = meta_receipts.secrets_of(config)
         self.pace = (*limits_of(config.phone_number_id, config.recipient), *config.limits)
@@ -208,8 +211,10 @@ def judge_answer(answer: Answer, redaction: Redaction) -> Outcome:
         return verdicts.general(answer, redaction)
     messages = answer.json.get("messages")
     first = mapping(messages[0]) if isinstance(messages, list) and messages else {}
-    message_id = first.get("id")
-    return verdicts.accepted(answer, message_id) if isinstance(message_id, str) else verdicts.unreadable(answer)
+    wamid = first.get("id")
+    if not isinstance(wamid, str):
+        return verdicts.unreadable(answer)
+    return verdicts.accepted(answer, meta_receipts.message_key(wamid) if wamid else None)
 
 
 def _with_reference(reference: str, data: Any) -> Any:

@@ -21,7 +21,7 @@ from subscriber.channels.memory import ChannelMemory
 from subscriber.channels.plugins import Plugin
 from subscriber.channels.providers import Probe, TemplateMessage
 from subscriber.channels.redaction import Redaction
-from subscriber.channels.twilio_codes import NOT_FOUND, OUTSIDE_WINDOW, TABLE
+from subscriber.channels.twilio_codes import BAD_TEMPLATE, NOT_FOUND, OUTSIDE_WINDOW, TABLE
 from subscriber.channels.verdicts import Answer, mapping
 from subscriber.channels.window import WhatsApp
 from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, Outcome, Reason, Receipt, ReceiptMode
@@ -31,6 +31,9 @@ ORIGIN: Final = "https://api.twilio.com"
 #: Error 21617. It says that emoji count as several characters and not how many; UTF-16 units are the safe reading.
 MESSAGE_LIMITS: Final = MessageLimits(Dialect.WHATSAPP, 1600, LengthUnit.UTF16)
 
+# WhatsApp's rule for a pair holds whoever is in between: one message in 6 s to one user, of which a burst borrows up to
+# 45 from what follows (63018, which names the same recipient). 30 in any 180 s says the same and leaves room for some.
+_PER_PAIR: Final = Limit(messages=30, seconds=180, burst=30)
 _PER_SENDER: Final = Limit(messages=80, seconds=1, burst=80)
 #: The sandbox is one number for everybody, and takes a message each three seconds (docs/whatsapp/sandbox).
 _SANDBOX_SENDER: Final = "+14155238886"
@@ -47,6 +50,7 @@ class Twilio(WhatsApp):
     name = "twilio"
     origin = ORIGIN
     outside_code = OUTSIDE_WINDOW
+    template_codes = BAD_TEMPLATE
     table = TABLE
     #: Also where Twilio calls us: a call that got lost is made up for.
     receipts = ReceiptMode.POLLING
@@ -54,10 +58,10 @@ class Twilio(WhatsApp):
     def __init__(self, config: TwilioConfig, memory: ChannelMemory, now_us: Callable[[], int]) -> None:
         """Build the plugins."""
         parameters = None if config.content_sid is None else config.template_parameters
-        super().__init__(memory, now_us, MESSAGE_LIMITS, parameters)
+        super().__init__(config.name, memory, now_us, MESSAGE_LIMITS, parameters)
         self._config = config
         self.secrets = twilio_receipts.secrets_of(config)
-        self.pace = (*limits_of(config.sender), *config.limits)
+        self.pace = (*limits_of(config.sender, config.recipient), *config.limits)
         self.concurrency = config.concurrency
         self._text = self._built(None)
         self._template = self._text if config.content_sid is None else self._built(config.content_sid)
@@ -169,10 +173,13 @@ class Twilio(WhatsApp):
         return built
 
 
-def limits_of(sender: str) -> tuple[Limit, ...]:
-    """Return how fast a sender, like +14155238886, may write."""
+def limits_of(sender: str, recipient: str) -> tuple[Limit, ...]:
+    """Return how fast a sender, like +14155238886, may write to a person, like +15551234567."""
     pace = _PER_SANDBOX if sender == _SANDBOX_SENDER else _PER_SENDER
-    return (dataclasses.replace(pace, scope=f"twilio:{sender}"),)
+    return (
+        dataclasses.replace(_PER_PAIR, scope=f"twilio:{sender}:{recipient}"),
+        dataclasses.replace(pace, scope=f"twilio:{sender}"),
+    )
 
 
 def judge_answer(answer: Answer, redaction: Redaction) -> Outcome:

@@ -18,6 +18,9 @@ OUTSIDE_WINDOW: Final = 63016
 #: No such account, or no such message.
 NOT_FOUND: Final = 20404
 
+#: The template is at fault and not what it says: the same as text may pass.
+BAD_TEMPLATE: Final = frozenset({21655, 21656, 63013, 63021, 63027, 63028})
+
 #: By code. What is not in it: in a receipt and under 2xx it refuses the message, elsewhere the status decides.
 TABLE: Final[Mapping[int, Row]] = {
     code: Row(reason, words, f"twilio.com/docs/api/errors/{code}")

@@ -8,6 +8,7 @@ webhook or a look at the list of messages told of it, and by the last refusal; b
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -26,6 +27,8 @@ from subscriber.deliveries import (
     TemplateLimits,
     Window,
 )
+
+logger = logging.getLogger(__name__)
 
 #: How long after a person's message we write freely: a minute less than WhatsApp allows, for the way and the clocks.
 OPEN_US: Final = (24 * 3600 - 60) * MICROSECONDS
@@ -48,11 +51,14 @@ class WhatsApp(Provider):
 
     #: The provider's code for a text outside of the window.
     outside_code: int
+    #: Its codes for a template that is at fault itself.
+    template_codes: frozenset[int]
     #: What its codes mean; in a receipt, a code that is not in it refuses the message.
     table: Mapping[int, Row]
 
     def __init__(
         self,
+        channel: str,
         memory: ChannelMemory,
         now_us: Callable[[], int],
         limits: MessageLimits,
@@ -61,11 +67,13 @@ class WhatsApp(Provider):
         """Begin with what is remembered.
 
         Args:
+            channel: Its name, for the log.
             memory: Of the channel.
             now_us: The daemon's clock.
             limits: Of a text.
             template_parameters: How many the approved template has; None without one.
         """
+        self._channel = channel
         self._memory = memory
         self._now_us = now_us
         template = None
@@ -84,9 +92,22 @@ class WhatsApp(Provider):
         return message
 
     def again(self, answer: Answer, message: Message) -> Message | None:
-        """Send a text that is refused for the closed window once more, by the template."""
-        code = answer.json.get("code", mapping(answer.json.get("error")).get("code"))
-        if code != self.outside_code or isinstance(message, TemplateMessage):
+        """Send a text that is refused for the closed window once more, by the template, and the other way round.
+
+        A template that is refused for its own sake says nothing of the window: where that is not known to be closed,
+        the text may pass. It goes without parameters, so that it can't become a template again.
+        """
+        code = _code(answer)
+        if isinstance(message, TemplateMessage):
+            if code not in self.template_codes:
+                return None
+            logger.error(
+                "the approved template is refused with %s; put it right", code, extra={"channel": self._channel}
+            )
+            if self.window(self._now_us()) is Window.CLOSED:
+                return None
+            return Message(message.body, message.text, message.dialect, message.silent, reference=message.reference)
+        if code != self.outside_code:
             return None
         self.refused()
         return TemplateMessage.of(message) if self._has_template(message) else None
@@ -111,9 +132,21 @@ class WhatsApp(Provider):
         self._memory.latest("inbound_us", min(at_us, self._now_us()))
 
     def refused(self, at_us: int | None = None) -> None:
-        """Remember when a text was refused for being outside of the window, by the provider's clock; now if unsaid."""
+        """Remember when a text was refused for being outside of the window, by the provider's clock; now if unsaid.
+
+        A text goes only while the window seems open, so the refusal is about that window: it closes it even where the
+        clock by which the person wrote is ahead of the one by which the text was refused.
+        """
         now_us = self._now_us()
-        self._memory.latest("outside_us", now_us if at_us is None else min(at_us, now_us))
+        given = now_us if at_us is None else min(at_us, now_us)
+        self._memory.latest("outside_us", max(given, self._memory.values.inbound_us or given))
 
     def _has_template(self, message: Message) -> bool:
         return self.message_limits.template is not None and bool(message.parameters)
+
+
+def _code(answer: Answer) -> object:
+    """Return the provider's code, wherever it stands: Twilio's of a message that failed at once is `error_code`."""
+    error = mapping(answer.json.get("error"))
+    codes = (answer.json.get("code"), answer.json.get("error_code"), error.get("code"))
+    return next((code for code in codes if code is not None), None)

@@ -12,10 +12,10 @@ from bus.clock import MICROSECONDS, Clock
 from subscriber.channels.channel import Channel
 from subscriber.deliveries import Outcome, Reason
 from subscriber.delivery.breaker import Breaker, BreakerState, Go
+from subscriber.delivery.holds import Holds
 from subscriber.delivery.late import LateAnswers
 from subscriber.delivery.meters import Meters
 from subscriber.delivery.views import BreakerView, DeskView
-from subscriber.policy.retry import LONGEST_WAIT_SECONDS, says_wait
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ class ChannelDesk:
         self._lock = threading.Lock()
         self._breaker = Breaker(rng or Random())  # noqa: S311 - jitter of waits
         self._paused_at: float | None = None
-        self._unsaid = 0
-        self._hold_as_remembered()
+        self._since = clock.monotonic()
+        self.holds = Holds(channel, self._pace, clock)
 
     @property
     def name(self) -> str:
@@ -103,8 +103,13 @@ class ChannelDesk:
 
     @property
     def up(self) -> bool:
-        """Whether the last attempts went well."""
-        return not self.paused and self._breaker.state is BreakerState.CLOSED
+        """Whether the last attempts went well, and its provider does not ask to be left alone for long."""
+        return not self.paused and self._breaker.state is BreakerState.CLOSED and not self.holds.long
+
+    @property
+    def since_us(self) -> int:
+        """When it began, or was last resumed: what was sent before is no reason to pause it."""
+        return self._wall_us(self._since)
 
     @property
     def breaker(self) -> BreakerView:
@@ -116,13 +121,13 @@ class ChannelDesk:
     @property
     def view(self) -> DeskView:
         """How it stands, for the status."""
-        paused_at, held_until = self._paused_at, self._pace.held_until
+        paused_at, held_seconds = self._paused_at, self.holds.seconds_left
         return DeskView(
             up=self.up,
             paused=paused_at is not None,
             paused_since_us=None if paused_at is None else self._wall_us(paused_at),
             breaker=self.breaker,
-            held_until_us=self._wall_us(held_until) if held_until > self._clock.monotonic() else None,
+            held_until_us=self._clock.now_us() + round(held_seconds * MICROSECONDS) if held_seconds > 0 else None,
             wait_seconds=self.wait_needed(),
         )
 
@@ -140,8 +145,7 @@ class ChannelDesk:
             opened_us: When they were begun, by the daemon's clock; the last `pace_memory_seconds` are enough.
         """
         now, now_us = self._clock.monotonic(), self._clock.now_us()
-        ages = ((now_us - each) / MICROSECONDS - _SEED_MARGIN_SECONDS for each in opened_us)
-        self._pace.seed([now - max(age, 0.0) for age in ages])
+        self._pace.seed([now + (each - now_us) / MICROSECONDS + _SEED_MARGIN_SECONDS for each in opened_us], now)
 
     def turn(self, now: float | None = None) -> float:
         """Take a turn to send, or return the seconds until there may be one.
@@ -160,29 +164,10 @@ class ChannelDesk:
         return self._pace.wait_needed(self._clock.monotonic())
 
     def hold(self, seconds: float) -> None:
-        """Send nothing for so long, as the provider asked; kept over a restart.
-
-        It holds all channels that share the narrowest scope of this one's limits: those of the same chat.
-        """
-        self._pace.hold_until(self._clock.monotonic() + seconds)
-        until_us = self._clock.now_us() + round(seconds * MICROSECONDS)
-        memory = self.channel.memory
-        known_us = memory.values.held_until_us
-        if known_us is not None and self._absurd(known_us):
-            memory.change(held_until_us=until_us)
-        else:
-            memory.latest("held_until_us", until_us)
+        """Send nothing for so long, as the provider asked; kept over a restart."""
+        self.holds.hold(seconds)
 
     # --- what its answers say -------------------------------------------------------------------------------
-
-    @property
-    def unsaid_rate_limits(self) -> int:
-        """How often in a row, before the next time, its provider said "too fast" without saying how long.
-
-        Threads that were sending when the first of them was told so are told the same thing, and it counts once.
-        """
-        with self._lock:
-            return max(self._unsaid - self._held(), 0)
 
     def note(self, outcome: Outcome, hold_seconds: float = 0.0) -> bool:
         """Remember how an attempt ended; True when it is what pauses the channel.
@@ -191,38 +176,47 @@ class ChannelDesk:
             outcome: How it ended.
             hold_seconds: How long nothing is to be sent after it.
         """
+        self.holds.note(outcome, hold_seconds)
         with self._lock:
             before = self._breaker.state
-            if outcome.reason is Reason.RATE_LIMITED and not says_wait(outcome) and not self._held():
-                self._unsaid += 1
-            if hold_seconds > 0:  # before another thread's turn; what is remembered of it may take a while
-                self._pace.hold_until(self._clock.monotonic() + hold_seconds)
-            if outcome.accepted:
-                self._unsaid = 0
             if outcome.reason in _NO_ANSWER:
                 self._breaker.failed(self._clock.monotonic())
             else:
                 self._breaker.close()
             pauses = self._pause(outcome)
             after = self._breaker.state
-        if hold_seconds > 0:
-            self.hold(hold_seconds)
         self._tell(before, after, outcome)
         return pauses
 
-    def probed(self, outcome: Outcome) -> bool:
-        """Take what a probe found; True when it is what pauses the channel."""
+    def note_failed(self, outcome: Outcome, hold_seconds: float, opened_us: int) -> bool:
+        """Remember why a message failed that had been accepted; True when it is what pauses the channel.
+
+        It may be hours old: it says nothing of whether the provider works now, and what was sent before a person
+        resumed the channel, or before this daemon began, says nothing of what they have put right.
+
+        Args:
+            outcome: Why it failed.
+            hold_seconds: How long nothing is to be sent after it.
+            opened_us: When its attempt was begun, by the daemon's clock.
+        """
+        self.holds.note(outcome, hold_seconds)
+        with self._lock:
+            return opened_us >= self.since_us and self._pause(outcome)
+
+    def probed(self, outcome: Outcome) -> None:
+        """Take what a probe found.
+
+        One that is refused pauses nothing, for a key may be allowed to send and nothing else: it shows that the
+        provider answers, and the delivery that follows shows whether it takes one.
+        """
+        talks = outcome.accepted or outcome.reason is Reason.UNAUTHORIZED
+        # An answer has a status; a service that can't be probed has been asked nothing.
+        answered = outcome.status is not None or outcome.reason is Reason.UNAUTHORIZED
         with self._lock:
             before = self._breaker.state
-            if outcome.reason is Reason.UNAUTHORIZED:  # the provider talks; its word is that a person has to act
-                self._breaker.close()
-            else:  # an answer has a status; a service that can't be probed has been asked nothing
-                now, answered = self._clock.monotonic(), outcome.status is not None
-                self._breaker.probed(now, well=outcome.accepted, answered=answered)
-            pauses = self._pause(outcome)
+            self._breaker.probed(self._clock.monotonic(), well=talks, answered=answered)
             after = self._breaker.state
         self._tell(before, after, outcome)
-        return pauses
 
     def ask(self, who: str) -> Go | float:
         """Say what a thread may do now by the breaker, or how many seconds it is to wait; then it says `leave`."""
@@ -243,22 +237,22 @@ class ChannelDesk:
         self._tell(before, after, None)
 
     def resume(self) -> bool:
-        """Send again, after a person changed what was wrong; True when it was paused."""
-        with self._lock:
-            paused, self._paused_at = self.paused, None
-            self._breaker.close()
-        self.wake.set()
-        if paused:
-            logger.warning("the channel is resumed", extra={"channel": self.name})
-        return paused
+        """Send again, after a person changed what was wrong; True when it was paused.
+
+        What its provider asked for ends with it: the person decides.
+        """
+        self.holds.lift()
+        return self._resume()
 
     def try_now(self) -> bool:
         """Let a person's test through: resume a paused channel, probe a failing one at once; True when it was paused.
 
-        What its provider asked for and its pace stay as they are.
+        A hold that is long is lifted; a shorter one and the pace stay as they are, for the test can wait.
         """
+        if self.holds.long:
+            self.holds.lift()
         if self.paused:
-            return self.resume()
+            return self._resume()
         with self._lock:
             self._breaker.hurry(self._clock.monotonic())
         self.wake.set()
@@ -266,24 +260,24 @@ class ChannelDesk:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
+    def _resume(self) -> bool:
+        with self._lock:
+            paused, self._paused_at = self.paused, None
+            self._since = self._clock.monotonic()
+            if paused:
+                self._breaker.close()
+            else:  # nobody put anything right: a failing provider is asked at once, and nothing is sent into the dark
+                self._breaker.hurry(self._since)
+        self.wake.set()
+        if paused:
+            logger.warning("the channel is resumed", extra={"channel": self.name})
+        return paused
+
     def _pause(self, outcome: Outcome) -> bool:
         pauses = outcome.reason is Reason.UNAUTHORIZED and self._paused_at is None
         if pauses:
             self._paused_at = self._clock.monotonic()
         return pauses
-
-    def _held(self) -> bool:
-        return self._pace.held_until > self._clock.monotonic()
-
-    def _absurd(self, held_until_us: int) -> bool:
-        return held_until_us - self._clock.now_us() > LONGEST_WAIT_SECONDS * MICROSECONDS
-
-    def _hold_as_remembered(self) -> None:
-        """Go on with the hold of an earlier run; one beyond any provider's is a clock's doing, and is forgotten."""
-        until_us = self.channel.memory.values.held_until_us
-        if until_us is not None and not self._absurd(until_us):
-            seconds = (until_us - self._clock.now_us()) / MICROSECONDS
-            self._pace.hold_until(self._clock.monotonic() + seconds)
 
     def _wall_us(self, moment: float) -> int:
         return self._clock.now_us() + round((moment - self._clock.monotonic()) * MICROSECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from subscriber.deliveries import Limit
 from subscriber.policy.pacing import Pacing, Scopes
@@ -75,7 +75,12 @@ class Pace:
         with self._lock:
             self._pacing.hold_until(moment)
 
-    def seed(self, moments: Sequence[float]) -> None:
+    def lift_hold(self) -> None:
+        """Send again before the time that the provider asked for, on all channels that share the hold."""
+        with self._lock:
+            self._pacing.lift_hold()
+
+    def seed(self, moments: Iterable[float], now: float) -> None:
         """Count the messages of an earlier run."""
         with self._lock:
-            self._pacing.seed(moments)
+            self._pacing.seed(moments, now)

@@ -18,7 +18,6 @@ from bus.errors import AlertBusError
 from subscriber.deliveries import (
     Decision,
     DeliveryState,
-    GiveUp,
     Outcome,
     Reason,
     Receipt,
@@ -27,11 +26,11 @@ from subscriber.deliveries import (
     RetryAt,
 )
 from subscriber.delivery.desk import ChannelDesk, Wake
-from subscriber.delivery.pauses import Announce, tell_pause
+from subscriber.delivery.pauses import Announce, tell_stop
 from subscriber.delivery.reporting import WakeChannels
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
-from subscriber.policy.retry import RetryPolicy, backoff_seconds, decide
+from subscriber.policy.retry import RetryPolicy, backoff_seconds, decide, hold_seconds
 from subscriber.store.receipts import Closed, FailedReceipt, WaitingReceipt
 from subscriber.store.store import Store
 
@@ -206,15 +205,20 @@ class ReceiptKeeper:
     # --- acting on failures ---------------------------------------------------------------------------------
 
     def _settle(self, failed: FailedReceipt) -> bool:
-        """Make a failed attempt of one that had been accepted; False when somebody else did, or it arrived."""
+        """Make a failed attempt of one that had been accepted; False when nothing is done about it now.
+
+        Then somebody else did, or it arrived after all, or it tells other deliveries by now than those that were
+        decided upon: where it still stands, the next look finds it again.
+        """
         outcome = self._judged(failed)
         now_us, shift_us = self._clock.now_us(), shift_of(self._clock)
-        decision = self._decided(failed, outcome, now_us)
-        self._learn(outcome, decision, now_us)
+        unsaid = self._desk.holds.unsaid
+        decision = self._decided(failed, outcome, now_us, unsaid)
         fallbacks = self._fallbacks(self._desk.name)
         closed = self._store.settle_failed(failed, outcome, decision, shift_us, fallbacks=fallbacks)
         if closed is None:
             return False
+        self._learn(failed, outcome, hold_seconds(outcome, decision, now_us, unsaid))
         self._report(failed, outcome, decision, closed)
         return True
 
@@ -225,26 +229,21 @@ class ReceiptKeeper:
             logger.exception("a channel raised", extra={"channel": self._desk.name})
             return Outcome(Reason.UNAVAILABLE, detail=type(error).__name__)
 
-    def _decided(self, failed: FailedReceipt, outcome: Outcome, now_us: int) -> Decision:
-        if not failed.deliveries:  # told by a later attempt, or set by hand: only the record is put right
-            return GiveUp(DeliveryState.DEAD)
-        unsaid = self._desk.unsaid_rate_limits
+    def _decided(self, failed: FailedReceipt, outcome: Outcome, now_us: int, unsaid: int) -> Decision:
+        if not failed.deliveries:  # told by a later attempt, or set by hand: nothing is given up, nothing tried again
+            return RetryAt(now_us, counts=False, in_doubt=outcome.in_doubt)
         return decide(outcome, failed.deliveries[0], self._policy, now_us, self._rng, unsaid=unsaid)
 
-    def _learn(self, outcome: Outcome, decision: Decision, now_us: int) -> None:
-        """Take what the failure says of the channel, before the delivery can be claimed again.
+    def _learn(self, failed: FailedReceipt, outcome: Outcome, hold: float) -> None:
+        """Take what the failure says of the channel, once, by whoever settled it.
 
         Only what concerns every message to this target: one that failed on its way says nothing of the provider's API.
         """
         if outcome.reason not in {Reason.UNAUTHORIZED, Reason.RATE_LIMITED}:
             return
-        hold_seconds = 0.0
-        if outcome.reason is Reason.RATE_LIMITED and isinstance(decision, RetryAt):
-            hold_seconds = (decision.due_at_us - now_us) / MICROSECONDS
-        pauses = self._desk.note(outcome, hold_seconds)
+        pauses = self._desk.note_failed(outcome, hold, failed.opened_us)
         self._metrics.channel_up(self._desk.name, up=self._desk.up)
-        if pauses:
-            tell_pause(self._desk.name, outcome, clock=self._clock, announce=self._announce)
+        tell_stop(self._desk, outcome, pauses=pauses, clock=self._clock, announce=self._announce)
 
     def _report(self, failed: FailedReceipt, outcome: Outcome, decision: Decision, closed: Closed) -> None:
         if closed.state is None:  # a later attempt or a person had ended them: a record was put right, no more

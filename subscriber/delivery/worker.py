@@ -16,17 +16,17 @@ from typing import Final
 
 from bus.clock import MICROSECONDS, Clock, shift_of
 from bus.errors import AlertBusError
-from subscriber.deliveries import Decision, Delivery, DeliveryState, Message, Outcome, Reason, RetryAt
+from subscriber.deliveries import Decision, Delivery, DeliveryState, Message, Outcome, Reason
 from subscriber.delivery.breaker import Go
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.late import LateAnswer
-from subscriber.delivery.pauses import Announce, tell_pause
+from subscriber.delivery.pauses import Announce, tell_stop
 from subscriber.delivery.reporting import Reporter, WakeChannels
 from subscriber.errors import LeaseLost
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.rendering import render
-from subscriber.policy.retry import RetryPolicy, decide, rate_limit_seconds, too_old
+from subscriber.policy.retry import RetryPolicy, decide, hold_seconds, rate_limit_seconds, too_old
 from subscriber.policy.templating import emergency_parameters
 from subscriber.store.receipts import Closed
 from subscriber.store.store import Store
@@ -193,7 +193,7 @@ class DeliveryWorker:
         seconds = self._clock.monotonic() - started
         self._desk.answered(taken_at)
         shift_us = shift_of(self._clock)
-        now_us, unsaid = self._clock.now_us(), self._desk.unsaid_rate_limits
+        now_us, unsaid = self._clock.now_us(), self._desk.holds.unsaid
         decision = decide(outcome, delivery, self._settings.policy, now_us, self._rng, unsaid=unsaid)
         self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
         self._learn(outcome, decision, now_us)
@@ -230,12 +230,8 @@ class DeliveryWorker:
 
     def _learn(self, outcome: Outcome, decision: Decision, now_us: int) -> None:
         """Take what the answer says of the channel: that holds whoever has the delivery by now, and at once."""
-        hold_seconds = 0.0
-        if outcome.reason is Reason.RATE_LIMITED:  # the provider means everything for this target, not this message
-            hold_seconds = rate_limit_seconds(outcome, self._desk.unsaid_rate_limits)
-            if isinstance(decision, RetryAt):
-                hold_seconds = (decision.due_at_us - now_us) / MICROSECONDS
-        self._noted(outcome, pauses=self._desk.note(outcome, hold_seconds))
+        hold = hold_seconds(outcome, decision, now_us, self._desk.holds.unsaid)
+        self._noted(outcome, pauses=self._desk.note(outcome, hold))
 
     def _probe(self) -> float:
         """Ask a provider that failed whether it is back; nothing is claimed meanwhile, so no lease runs down."""
@@ -246,14 +242,14 @@ class DeliveryWorker:
             outcome = Outcome(Reason.UNAVAILABLE, detail=type(error).__name__)
         logger.info("probed", extra={"channel": self._desk.name, "outcome": outcome.reason.value})
         if outcome.reason is Reason.RATE_LIMITED:
-            self._desk.hold(rate_limit_seconds(outcome, self._desk.unsaid_rate_limits))
-        self._noted(outcome, pauses=self._desk.probed(outcome))
+            self._desk.hold(rate_limit_seconds(outcome, self._desk.holds.unsaid))
+        self._desk.probed(outcome)
+        self._noted(outcome, pauses=False)
         return 0.0
 
     def _noted(self, outcome: Outcome, *, pauses: bool) -> None:
         self._metrics.channel_up(self._desk.name, up=self._desk.up)
-        if pauses:
-            tell_pause(self._desk.name, outcome, clock=self._clock, announce=self._announce)
+        tell_stop(self._desk, outcome, pauses=pauses, clock=self._clock, announce=self._announce)
 
     def _record(
         self, attempt: int, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float, shift_us: int
@@ -287,7 +283,8 @@ class DeliveryWorker:
             receipts = self._desk.channel.receipts
             self._reporter.late(late, self._store.settle_late(attempt, late.outcome, receipts=receipts))
         if late.outcome.reason is Reason.RATE_LIMITED:
-            self._desk.hold(rate_limit_seconds(late.outcome, self._desk.unsaid_rate_limits))
+            self._desk.hold(rate_limit_seconds(late.outcome, self._desk.holds.unsaid))
+            self._noted(late.outcome, pauses=False)
 
     def _warn(self, text: str, error: AlertBusError, fields: dict[str, str]) -> None:
         held_back = self._once.held_back(text)

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -38,6 +38,8 @@ _BODY_SECONDS: Final = 10.0
 #: Calls that are stored at a time: while the database is slow, the other threads that answer requests stay free.
 _MOST_AT_ONCE: Final = 8
 _TURN_SECONDS: Final = 5.0
+#: Calls that are read at a time, which anybody may begin: each may hold `BODY_LIMIT` of memory.
+_MOST_READ_AT_ONCE: Final = 64
 #: Calls whose repetition is known; each is 32 bytes.
 _MOST_REMEMBERED: Final = 1024
 
@@ -60,6 +62,7 @@ def add_webhooks(
     clock: Clock,
     on_inbound: OnInbound,
     wake_keepers: WakeKeepers,
+    polled: Collection[str] = (),
 ) -> None:
     """Add the webhooks of the configured providers to the application.
 
@@ -72,11 +75,12 @@ def add_webhooks(
         clock: The daemon's.
         on_inbound: Hears that a person wrote.
         wake_keepers: Wakes the keepers of channels of which messages failed.
+        polled: The channels that also ask what became of their messages.
     """
     for provider in readers:
         metrics.add_webhook(provider)
-    desk = _WebhookDesk(store, metrics, clock, on_inbound, wake_keepers)
-    turns = asyncio.Semaphore(_MOST_AT_ONCE)
+    desk = _WebhookDesk(store, metrics, clock, on_inbound, wake_keepers, polled)
+    turns, reading = asyncio.Semaphore(_MOST_AT_ONCE), asyncio.Semaphore(_MOST_READ_AT_ONCE)
 
     @app.get(PATH + "{provider}")
     async def greet(provider: str, request: Request) -> Response:
@@ -91,7 +95,10 @@ def add_webhooks(
     async def receive(provider: str, request: Request) -> Response:
         """Store what a provider tells of messages, or that a person wrote; only with the provider's signature."""
         with desk.counted(provider, readers) as reader:
-            call = _call(request, await _body(request))
+            if reading.locked():
+                raise _Busy("Too many calls are being read.")
+            async with reading:
+                call = _call(request, await _body(request))
             try:
                 async with asyncio.timeout(_TURN_SECONDS):
                     await turns.acquire()
@@ -112,13 +119,20 @@ class _WebhookDesk:
     """Takes calls in the threads that answer requests, and counts what became of them."""
 
     def __init__(
-        self, store: Store, metrics: Metrics, clock: Clock, on_inbound: OnInbound, wake_keepers: WakeKeepers
+        self,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+        on_inbound: OnInbound,
+        wake_keepers: WakeKeepers,
+        polled: Collection[str],
     ) -> None:
         self._store = store
         self._metrics = metrics
         self._clock = clock
         self._on_inbound = on_inbound
         self._wake_keepers = wake_keepers
+        self._polled = frozenset(polled)
         self._once = OncePerMinute(clock)
         self._taken = _Digests()
 
@@ -167,7 +181,8 @@ class _WebhookDesk:
 
     def _note(self, reader: WebhookReader, receipt: Receipt) -> str | None:
         """Store a receipt; return the channel where that one has to do something about it."""
-        noted = self._store.note_receipt(reader.provider, reader.channels, receipt)
+        polling = not self._polled.isdisjoint(reader.channels)
+        noted = self._store.note_receipt(reader.provider, reader.channels, receipt, polling=polling)
         if not noted.new or noted.channel is None:  # one that comes before our own commit is settled by that
             return None
         now_us = self._clock.now_us()

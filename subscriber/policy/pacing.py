@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
@@ -18,6 +18,9 @@ from subscriber.deliveries import Limit
 
 #: Messages that one limit may count: a send time is kept for each.
 MOST_MESSAGES: Final = 100_000
+#: A message of an earlier run that seems to be sent later than now was sent before a clock was set back; by more than
+#: this, nobody knows when.
+_AHEAD_SECONDS: Final = 60.0
 #: Sums of parts of a second miss a whole burst by less; only the strict window is kept to the last digit.
 _ROUNDING_SECONDS: Final = 1e-6
 _PACE: Final = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*/\s*(\d{1,6}(?:\.\d{1,6})?)?\s*(s|min|h)\s*", re.ASCII)
@@ -78,15 +81,19 @@ class Meter:
                 self._insert(now)
                 return
 
-    def seed(self, moments: Iterable[float]) -> None:
-        """Count messages that were sent before, in any order; those that are counted already may be later."""
+    def seed(self, moments: Iterable[float], now: float) -> None:
+        """Count messages that were sent before now, in any order; those that are counted already may be later.
+
+        However many they are, the bucket is no emptier than after a whole burst that went now.
+        """
         merged = sorted([*self._sent, *moments])
         full_at = self._full_at
         self._sent.clear()
         self._full_at = -math.inf
         for moment in merged:
             self.take(moment)
-        self._full_at = max(self._full_at, full_at)
+        emptied = now + self._ahead + self._interval
+        self._full_at = max(min(self._full_at, emptied), full_at)
 
     def _insert(self, moment: float) -> None:
         place = len(self._sent)
@@ -187,14 +194,19 @@ class Pacing:
         for meter in self._meters():
             meter.ended(taken_at, now)
 
-    def seed(self, moments: Sequence[float]) -> None:
-        """Count the messages of an earlier run."""
+    def seed(self, moments: Iterable[float], now: float) -> None:
+        """Count the messages of an earlier run: those a little ahead of now as sent now, others ahead not at all."""
+        sent = [min(moment, now) for moment in moments if moment <= now + _AHEAD_SECONDS]
         for meter in self._meters():
-            meter.seed(moments)
+            meter.seed(sent, now)
 
     def hold_until(self, moment: float) -> None:
         """Send nothing before this time, as the provider asked; an earlier time never shortens a hold."""
         self._hold.until = max(self._hold.until, moment)
+
+    def lift_hold(self) -> None:
+        """Send again, for all who share the hold."""
+        self._hold.until = -math.inf
 
     def _meters(self) -> Iterator[Meter]:
         return chain.from_iterable(self._groups)

@@ -44,6 +44,10 @@ _UNSAID_JITTER: Final = 0.25
 _LEAST_SAID_WAIT_SECONDS: Final = 1.0
 #: What a provider's own wait is cut to: anything above is an error in its answer.
 LONGEST_WAIT_SECONDS: Final = 7 * 24 * _HOUR_SECONDS
+#: What the wait of a delivery itself is cut to, whatever the provider says. One that fails and asks for days may work
+#: again in a minute; one that is told too much has its whole channel held, and when a person lifts that hold the
+#: delivery must not wait on.
+LONGEST_DUE_WAIT_SECONDS: Final = 600.0
 #: Doublings after which any base is above any cap; 2.0**1100 would overflow.
 _MOST_DOUBLINGS: Final = 60
 
@@ -77,6 +81,7 @@ def decide(
     """Say what happens to a delivery after an attempt; `now_us` is when the attempt ended.
 
     The retry of an `unauthorized` is due at once, because its channel pauses and nothing is sent until it is resumed.
+    That of a `rate_limited` may be due before the provider's own wait is over: `hold_seconds` keeps the channel silent.
 
     Args:
         outcome: How the attempt ended.
@@ -94,6 +99,7 @@ def decide(
     if too_old(delivery, policy, now_us):
         return GiveUp(DeliveryState.EXPIRED)
     wait_seconds = 0.0 if by_template_now else _wait_seconds(outcome, delivery, policy, rng, unsaid)
+    wait_seconds = min(wait_seconds, max(LONGEST_DUE_WAIT_SECONDS, policy.backoff_cap_seconds))
     return RetryAt(
         due_at_us=now_us + math.ceil(wait_seconds * _MICROSECONDS),
         counts=outcome.reason not in {Reason.RATE_LIMITED, Reason.UNAUTHORIZED},
@@ -127,6 +133,21 @@ def rate_limit_seconds(outcome: Outcome, unsaid: int) -> float:
     if said is not None:
         return max(said, _LEAST_SAID_WAIT_SECONDS)
     return min(UNSAID_WAIT_SECONDS * UNSAID_GROWTH ** min(unsaid, _MOST_DOUBLINGS), LONGEST_UNSAID_WAIT_SECONDS)
+
+
+def hold_seconds(outcome: Outcome, decision: Decision, now_us: int, unsaid: int) -> float:
+    """Return for how long an outcome keeps its whole channel silent; 0 where the provider did not say "too fast".
+
+    Args:
+        outcome: How an attempt ended.
+        decision: What `decide` made of it.
+        now_us: When it ended.
+        unsaid: As `decide` was told.
+    """
+    if outcome.reason is not Reason.RATE_LIMITED:
+        return 0.0
+    due_seconds = (decision.due_at_us - now_us) / _MICROSECONDS if isinstance(decision, RetryAt) else 0.0
+    return max(due_seconds, rate_limit_seconds(outcome, unsaid))
 
 
 def says_wait(outcome: Outcome) -> bool:

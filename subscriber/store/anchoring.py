@@ -81,6 +81,8 @@ _moves: Final = (
         published_us=_queue.c.published_us + _step,
         lease_until=_queue.c.lease_until + _step,
     ),
-    update(_attempt).where(schema.UNTOLD).values(receipt_due=_attempt.c.receipt_due + _step),
+    update(_attempt)
+    .where(schema.UNTOLD)
+    .values({name: _attempt.c[name] + _step for name in ("receipt_due", "receipt_until")}),
     update(_memory).values({name: _memory.c[name] + _step for name in ("held_until", "inbound", "outside")}),
 )

@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from subscriber.deliveries import DeliveryState, Reason, ReceiptState
 from subscriber.store import schema
-from subscriber.store.consequences import NOT_COUNTED
+from subscriber.store.consequences import NOT_COUNTED, waiting
 from subscriber.store.database import Database
 from subscriber.store.leases import FREE
 from subscriber.store.part import SET_BY_HAND
@@ -84,8 +84,14 @@ def held(connection: Connection, attempt: int) -> Held | None:
     return None if row is None else Held(row, deliveries)
 
 
-def apply_receipts(connection: Connection, of: Held, receipts: Sequence[Row[Any]], now_us: int) -> Ended:
-    """Take receipts into an attempt's record, and draw what follows from them."""
+def apply_receipts(
+    connection: Connection, of: Held, receipts: Sequence[Row[Any]], now_us: int, *, polling: bool
+) -> Ended:
+    """Take receipts into an attempt's record, and draw what follows from them.
+
+    A message of which nobody knew that it was taken, nor what became of it, is waited for from now on, and is asked for
+    where the channel is `polling`.
+    """
     attempt = of.attempt
     state, since_us = _newest(attempt, receipts)
     if state is None:
@@ -94,7 +100,9 @@ def apply_receipts(connection: Connection, of: Held, receipts: Sequence[Row[Any]
     if attempt.provider_message_id is None:
         changes["provider_message_id"] = receipts[0].message_id
     if state.value not in _PASSING:
-        changes["receipt_due"] = None
+        changes |= {"receipt_due": None, "receipt_until": None}
+    elif attempt.receipt_until is None:
+        changes["receipt_due"], changes["receipt_until"] = waiting(now_us, polling=polling)
     # Whoever tells of a message has taken it, whatever we knew of that; a failure is judged by `Settling`.
     taken = (
         attempt.closed_us is not None
@@ -117,7 +125,9 @@ def apply_receipts(connection: Connection, of: Held, receipts: Sequence[Row[Any]
     return ended
 
 
-def apply_news(connection: Connection, attempt: int, message_id: str | None, now_us: int) -> Ended:
+def apply_news(
+    connection: Connection, attempt: int, message_id: str | None, now_us: int, *, polling: bool = False
+) -> Ended:
     """Apply what came while an attempt was open; called in the transaction that ends it, after it has ended.
 
     Args:
@@ -125,6 +135,7 @@ def apply_news(connection: Connection, attempt: int, message_id: str | None, now
         attempt: The attempt that has ended.
         message_id: The provider's id of the message that it sent, where that is known.
         now_us: The time.
+        polling: The channel asks what became of its messages.
     """
     found: defaultdict[int, list[Row[Any]]] = defaultdict(list)
     for row in connection.execute(_news, {"message": message_id, "which": attempt}):
@@ -133,7 +144,7 @@ def apply_news(connection: Connection, attempt: int, message_id: str | None, now
     for number, receipts in sorted(found.items()):
         of = held(connection, number)
         if of is not None:
-            ended |= apply_receipts(connection, of, receipts, now_us)
+            ended |= apply_receipts(connection, of, receipts, now_us, polling=polling)
     return ended
 
 

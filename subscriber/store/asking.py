@@ -265,7 +265,7 @@ def _attempts_of(connection: Connection, delivery_ids: Iterable[int]) -> default
     receipts = _receipts_of(connection, {row.id for row in rows})
     for row in rows:
         fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-        del fields["receipt_due"]
+        del fields["receipt_due"], fields["receipt_until"]
         fields["receipt_at"] = fields.pop("receipt_us")
         fields["by_template"] = bool(row.by_template)
         found[fields.pop("delivery_id")].append({**fields, "receipts": receipts[row.id]})

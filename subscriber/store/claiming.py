@@ -27,6 +27,7 @@ from bus.alerts import Alert
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import Delivery, DeliveryState
 from subscriber.store import schema
+from subscriber.store.database import repeated
 from subscriber.store.interruptions import settle_interrupted
 from subscriber.store.leases import FREE, by_token, update_held, update_of_held
 from subscriber.store.part import StorePart, alerts_of, chunks
@@ -37,6 +38,7 @@ _queue: Final = schema.notification_queue
 class Claiming(StorePart):
     """Taking, keeping and giving back deliveries."""
 
+    @repeated
     def claim(
         self, channel: str, worker: str, lease_seconds: float, limit: int, *, rehearsal: bool = False
     ) -> list[Delivery]:

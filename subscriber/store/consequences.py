@@ -30,6 +30,8 @@ NOT_COUNTED: Final = frozenset({Reason.RATE_LIMITED, Reason.UNAUTHORIZED})
 TOLD_LATER: Final = frozenset({ReceiptMode.POLLING, ReceiptMode.WEBHOOK})
 #: How long after its acceptance a message is first asked for.
 _FIRST_ASKED_US: Final = 2 * MICROSECONDS
+#: How long after its acceptance a message counts as one whose receipt is still to come.
+WAITED_FOR_US: Final = 24 * 3600 * MICROSECONDS
 
 #: Writes what `closing` returns, and `took`, the seconds, into the record of the attempt `which`.
 end_attempt: Final = (
@@ -52,7 +54,8 @@ end_told_later: Final = end_attempt.values(
     provider_message_id=func.coalesce(bindparam("message_id", type_=Text), _attempt.c.provider_message_id),
     receipt=func.coalesce(_attempt.c.receipt, bindparam("first_receipt", type_=Text)),
     receipt_us=func.coalesce(_attempt.c.receipt_us, bindparam("first_receipt_us", type_=BigInteger)),
-    receipt_due=bindparam("ask_us"),
+    receipt_due=func.coalesce(bindparam("ask_us", type_=BigInteger), _attempt.c.receipt_due),
+    receipt_until=func.coalesce(bindparam("wait_until_us", type_=BigInteger), _attempt.c.receipt_until),
 )
 
 
@@ -73,11 +76,18 @@ def closing(outcome: Outcome, decision: Decision, now_us: int) -> dict[str, Any]
 def expecting(outcome: Outcome, receipts: ReceiptMode, now_us: int) -> dict[str, Any]:
     """Return what the record of a channel with receipts says of them: nothing where no message is known."""
     expected = outcome.accepted and outcome.provider_message_id is not None
+    due_us, until_us = waiting(now_us, polling=receipts is ReceiptMode.POLLING) if expected else (None, None)
     return {
         "first_receipt": ReceiptState.QUEUED.value if expected else None,
         "first_receipt_us": now_us if expected else None,
-        "ask_us": now_us + _FIRST_ASKED_US if expected and receipts is ReceiptMode.POLLING else None,
+        "ask_us": due_us,
+        "wait_until_us": until_us,
     }
+
+
+def waiting(now_us: int, *, polling: bool) -> tuple[int | None, int]:
+    """Return when to ask first for a message that was just accepted, None for never, and until when to wait for it."""
+    return now_us + _FIRST_ASKED_US if polling else None, now_us + WAITED_FOR_US
 
 
 def changes_of(outcome: Outcome, decision: Decision, now_us: int) -> dict[str, Any]:

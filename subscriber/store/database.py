@@ -8,13 +8,14 @@ which wakes them in turn, where SQLite's own busy handler sleeps and tries again
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, OperationalError
 from threading import RLock
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -37,7 +38,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from bus.clock import MICROSECONDS, Clock
 from bus.errors import ConfigurationError
 from subscriber.errors import StoreError
-from subscriber.store.failures import explained
+from subscriber.store.failures import explained, was_undone
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 #: Seconds that a statement waits for another process that writes to the same SQLite file.
 DEFAULT_BUSY_TIMEOUT_SECONDS: Final = 5.0
@@ -52,6 +56,27 @@ _POOL_SIZE: Final = 8
 _POOL_OVERFLOW: Final = 56  # the API's thread pool has 40 threads
 _SYNCHRONOUS: Final = "alertbus_synchronous"
 _WAL_RETRY_SECONDS: Final = 0.02
+#: How often a transaction is run in all before its deadlock is told.
+_TRIES: Final = 3
+
+
+def repeated(transact: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let a function that is one transaction be run again where PostgreSQL undid it for a deadlock; at most 3 times.
+
+    The function begins with nothing from a former run, and changes nothing but the database.
+    """
+
+    @wraps(transact)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        for _ in range(_TRIES - 1):
+            try:
+                return transact(*args, **kwargs)
+            except StoreError as error:
+                if not was_undone(error):
+                    raise
+        return transact(*args, **kwargs)
+
+    return run
 
 
 class Database:

@@ -37,6 +37,7 @@ from subscriber.store.consequences import (
     end_told_later,
     expecting,
 )
+from subscriber.store.database import repeated
 from subscriber.store.fallbacks import hand_over, lock_alerts
 from subscriber.store.interruptions import settle_interrupted
 from subscriber.store.leases import FREE, lock_in_order, update_held, update_of_held
@@ -77,6 +78,7 @@ class Delivering(StorePart):
             )
         return number
 
+    @repeated
     def close_attempt(
         self,
         attempt: int,
@@ -132,7 +134,8 @@ class Delivering(StorePart):
             update_held(connection, deliveries, _close_deliveries, changes)
             if connection.execute(close, closed).rowcount != 1:
                 raise LeaseLost(f"{LeaseLost.__doc__} Its attempt is closed already.")
-            ended = apply_news(connection, attempt, message_id, now_us) if told_later else {}
+            polling = receipts is ReceiptMode.POLLING
+            ended = apply_news(connection, attempt, message_id, now_us, polling=polling) if told_later else {}
             untold = [number for number in ids if number not in ended]
             fallback = hand_over(connection, untold, fallbacks, now_us) if fallbacks else None
         return Closed(_state_after(changes["new_status"], ended, untold), fallback)

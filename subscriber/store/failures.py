@@ -52,6 +52,9 @@ _POSTGRESQL_STATES: Final = {
     "itself.",
 }
 
+#: What the server undid, and would do if it were asked again: a deadlock, and two that can't follow each other.
+_UNDONE: Final = frozenset({"40P01", "40001"})
+
 
 def name_of(url: URL) -> str:
     """Name a database as a person may see it: never with a user, a password or options."""
@@ -76,6 +79,12 @@ def explained(error: SQLAlchemyError, url: URL) -> AlertBusError:
     if original is not None and url.get_backend_name() == "postgresql":
         return _postgresql(name, original)
     return StoreError(f"{name} can't be used: {type(error).__name__}.")
+
+
+def was_undone(error: StoreError) -> bool:
+    """Whether the server undid a transaction for no fault of its own, so that it may be run again at once."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _UNDONE
 
 
 def _sqlite(name: str, sqlite_name: str) -> StoreError:

@@ -1,6 +1,8 @@
 """Hands an alert over to another channel, inside a writing transaction of somebody else's.
 
-Lock order: alerts before deliveries, as retention has it; so whoever may hand over locks the alerts first.
+Lock order: alerts before deliveries, as retention has it; so whoever may hand over locks the alerts first. The lock
+lets others refer to an alert: PostgreSQL does so by itself where a transaction changes a delivery twice, which it has
+locked by then, and the two would deadlock.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ _lock: Final = (
     select(_alert.c.id)
     .where(_alert.c.id.in_(select(_queue.c.alert_id).where(_queue.c.id.in_(_ids))))
     .order_by(_alert.c.stream, _alert.c.sequence, _alert.c.number)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _rows: Final = replaced.where(_queue.c.id.in_(_ids)).order_by(_queue.c.id)
 _told: Final = select(_queue.c.channel).where(_queue.c.alert_id == bindparam("which"))

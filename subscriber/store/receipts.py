@@ -33,6 +33,7 @@ class FailedReceipt:
 
     receipt_id: int
     attempt: int
+    opened_us: int  #: when the attempt was begun, by the daemon's clock as it was then
     by_template: bool
     receipt: Receipt
     #: Those that count as accepted by this attempt; none where they were told otherwise or a person decided.
@@ -45,4 +46,4 @@ class WaitingReceipt:
 
     attempt: int
     message_id: str  #: the provider's own id
-    accepted_us: int
+    accepted_us: int  #: by the clock as it is now: a clock that is set makes no message older

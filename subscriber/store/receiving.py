@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Update, bindparam, func, or_, select, update
+from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import DeliveryState, Reason, Receipt
 from subscriber.store import schema
 from subscriber.store.arrivals import apply_receipts, held, lock_message
-from subscriber.store.consequences import text_or_none
+from subscriber.store.consequences import WAITED_FOR_US, text_or_none
+from subscriber.store.database import repeated
 from subscriber.store.identity import Identity
 from subscriber.store.part import storable
 from subscriber.store.receipts import Noted, WaitingReceipt
@@ -25,14 +26,12 @@ from subscriber.store.receipts import Noted, WaitingReceipt
 _attempt: Final = schema.attempt
 _receipt: Final = schema.receipt
 
-#: How long an accepted message counts as one whose receipt is still to come.
-_WAITED_FOR_US: Final = 24 * 3600 * MICROSECONDS
-
 
 class Receiving(Identity):
     """What providers tell later."""
 
-    def note_receipt(self, provider: str, channels: Sequence[str], receipt: Receipt) -> Noted:
+    @repeated
+    def note_receipt(self, provider: str, channels: Sequence[str], receipt: Receipt, *, polling: bool = False) -> Noted:
         """Store a receipt and draw what follows from it, in one transaction; telling it again is harmless.
 
         What arrived is `delivered`, and is not sent again: whether it counted as accepted, as in doubt, or was given
@@ -42,6 +41,8 @@ class Receiving(Identity):
             provider: Who tells it.
             channels: Those of this provider, one of which sent the message.
             receipt: What it tells.
+            polling: These channels ask what became of their messages; so one that was in doubt is asked for from now
+                on, where this receipt is not the last word.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing was stored.
@@ -71,13 +72,12 @@ class Receiving(Identity):
             if of is None:
                 return Noted(new)
             receipts = connection.execute(_of_message, {"provider_name": provider, "message": message_id}).all()
-            ended = apply_receipts(connection, of, receipts, now_us)
-        accepted = of.attempt.reason == Reason.ACCEPTED.value
+            ended = apply_receipts(connection, of, receipts, now_us, polling=polling)
         return Noted(
             new,
             of.attempt.channel,
             sum(state is DeliveryState.DELIVERED for state in ended.values()),
-            of.attempt.closed_us if accepted else None,
+            _accepted_us(of.attempt),
         )
 
     def due_receipts(self, channel: str, limit: int = 20, again_seconds: float = 30) -> list[WaitingReceipt]:
@@ -101,8 +101,8 @@ class Receiving(Identity):
         with self.database.writing(forgettable=True) as connection:
             rows = connection.execute(self._take_due, taken).all()
         return [
-            WaitingReceipt(row.id, row.provider_message_id, row.closed_us)
-            for row in sorted(rows, key=lambda row: row.closed_us)
+            WaitingReceipt(row.id, row.provider_message_id, row.receipt_until - WAITED_FOR_US)
+            for row in sorted(rows, key=lambda row: row.receipt_until)
         ]
 
     def postpone_receipt(self, attempt: int, due_us: int | None) -> None:
@@ -121,7 +121,7 @@ class Receiving(Identity):
             StoreError: The database can't be used at the moment.
         """
         with self.database.reading() as connection:
-            rows = connection.execute(_waiting, {"since_us": self._now_us() - _WAITED_FOR_US})
+            rows = connection.execute(_waiting, {"now": self._now_us()})
             return {row.channel: row.waiting for row in rows}
 
     def _sender(self, connection: Connection, message_id: str, reference: str, channels: Sequence[str]) -> int | None:
@@ -142,8 +142,15 @@ class Receiving(Identity):
             update(_attempt)
             .where(_attempt.c.id.in_(select(chosen.c.id)))
             .values(receipt_due=bindparam("again_us", type_=BigInteger))
-            .returning(_attempt.c.id, _attempt.c.provider_message_id, _attempt.c.closed_us)
+            .returning(_attempt.c.id, _attempt.c.provider_message_id, _attempt.c.receipt_until)
         )
+
+
+def _accepted_us(attempt: Row[Any]) -> int | None:
+    """Say when an acceptance was recorded, by the clock as it is now where a receipt is still waited for."""
+    if attempt.reason != Reason.ACCEPTED.value:
+        return None
+    return attempt.closed_us if attempt.receipt_until is None else int(attempt.receipt_until) - WAITED_FOR_US
 
 
 _known: Final = (
@@ -193,6 +200,6 @@ _postpone: Final = (
 )
 _waiting: Final = (
     select(_attempt.c.channel, func.count().label("waiting"))
-    .where(schema.UNTOLD, _attempt.c.reason == Reason.ACCEPTED.value, _attempt.c.closed_us >= bindparam("since_us"))
+    .where(schema.UNTOLD, _attempt.c.reason == Reason.ACCEPTED.value, _attempt.c.receipt_until >= bindparam("now"))
     .group_by(_attempt.c.channel)
 )

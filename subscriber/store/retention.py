@@ -4,7 +4,9 @@ What people still have to see stays, however old it is: an alert with a delivery
 message that failed after its acceptance and is not settled, one whose number is not acknowledged yet, and one that told
 of a silence or a hung loop whose end is untold. What can't be counted right stays too, for the audit to tell of it.
 
-Lock order: streams, alerts, deliveries, attempts, receipts; the same as everybody's.
+Lock order: streams, alerts, deliveries, attempts, receipts; the same as everybody's. But what is removed must not be
+referred to meanwhile, and PostgreSQL refers to an alert wherever a transaction changes a delivery of it twice: then one
+of the two is undone, and repeated.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from subscriber.deliveries import OPEN_STATES, DeliveryState, Mark
 from subscriber.store import schema
 from subscriber.store.auditing_alerts import CHANNEL, PLANNED, plan_of
 from subscriber.store.auditing_streams import DUPLICATE, HIGHEST, STORED, STREAM, AnyRow
+from subscriber.store.database import repeated
 from subscriber.store.numbering import Place
 from subscriber.store.part import StorePart, chunks
 
@@ -71,6 +74,7 @@ class _Bite:
 class Retention(StorePart):
     """Forgetting."""
 
+    @repeated
     def prune(self, before_us: int, limit: int, after: int = 0) -> Pruned:
         """Look at some of the oldest alerts, and remove those that were stored before a time and are settled.
 

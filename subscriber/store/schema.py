@@ -151,6 +151,7 @@ attempt: Final = Table(
     Column("receipt", Text, comment="the newest word of ReceiptState; NULL where none is expected"),
     Column("receipt_us", BigInteger, comment="since when, by the provider's clock where it says so"),
     Column("receipt_due", BigInteger, comment="when to ask the provider next; NULL for not at all"),
+    Column("receipt_until", BigInteger, comment="how long to wait for one: a day from the acceptance"),
     Column("by_template", Boolean, comment="sent in an approved template; NULL while nobody knows the answer"),
     Index("attempt_channel_reason_closed", "channel", "reason", "closed_us"),
     Index(
@@ -208,6 +209,7 @@ channel_memory: Final = Table(
     Column("outside", BigInteger, comment="when a text was last refused for being outside of the 24-hour window"),
     Column("moved_from", Text, comment="a digest of the configured target that has moved"),
     Column("moved_to", Text),
+    Column("target", Text, comment="a digest of the configured target that all of this is about"),
 )
 
 stream: Final = Table(

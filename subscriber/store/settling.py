@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, Row, bindparam, func, or_, select, update
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, bindparam, func, or_, select, update
 
 from bus.clock import shift_of
 from subscriber.deliveries import (
     Decision,
-    Delivery,
     DeliveryState,
     Done,
     GiveUp,
     Outcome,
     Reason,
-    Receipt,
     ReceiptMode,
-    ReceiptState,
     RetryAt,
 )
 from subscriber.store import schema
@@ -37,8 +34,10 @@ from subscriber.store.consequences import (
     in_doubt_of,
     text_or_none,
 )
+from subscriber.store.database import repeated
+from subscriber.store.failed import Failed, taken_by
 from subscriber.store.fallbacks import hand_over, lock_alerts
-from subscriber.store.part import SET_BY_HAND, StorePart, alerts_of, storable
+from subscriber.store.part import storable
 from subscriber.store.receipts import Closed, FailedReceipt
 
 _queue: Final = schema.notification_queue
@@ -47,22 +46,15 @@ _link: Final = schema.attempt_delivery
 _receipt: Final = schema.receipt
 
 _ACCEPTED: Final = Reason.ACCEPTED.value
-_FAILED: Final = ReceiptState.FAILED.value
+#: Messages that are read at once.
+_ORPHANS: Final = 50
+_ORPHANED: Final = GiveUp(DeliveryState.DEAD, fallback=True)
 
 
-class Settling(StorePart):
+class Settling(Failed):
     """What is learned later."""
 
-    def failed_receipts(self, channels: Sequence[str], limit: int = 50) -> list[FailedReceipt]:
-        """Return the messages of channels that failed after their acceptance and are not settled, the oldest first.
-
-        Raises:
-            StoreError: The database can't be used at the moment.
-        """
-        with self.database.reading() as connection:
-            rows = connection.execute(_failed, {"channels": list(channels), "most": limit}).all()
-            return [_failed_receipt(connection, row) for row in rows]
-
+    @repeated
     def settle_failed(
         self,
         failed: FailedReceipt,
@@ -84,7 +76,9 @@ class Settling(StorePart):
             fallbacks: The channels to choose from where the decision says so, in order.
 
         Returns:
-            What became of them; None where somebody settled it before, or the message arrived after all.
+            What became of them; None where the decision is about something else than there is by now: somebody settled
+            it before, the message arrived after all, or its deliveries are others. What is still to be settled is told
+            by `failed_receipts` again.
 
         Raises:
             ValueError: The decision is that nothing failed.
@@ -104,7 +98,9 @@ class Settling(StorePart):
             if shift_us is not None and isinstance(decision, RetryAt):
                 moved = shift_of(self.database.clock) - shift_us
                 decision = RetryAt(decision.due_at_us + moved, decision.counts, decision.in_doubt)
-            ids = [row.id for row in connection.execute(_taken_by, {"which": failed.attempt})]
+            ids = [row.id for row in connection.execute(taken_by, {"which": failed.attempt})]
+            if ids != [delivery.id for delivery in failed.deliveries]:
+                return None
             changes = changes_of(outcome, decision, now_us)
             changes["new_status"] = changes["new_status"] or DeliveryState.PENDING.value
             connection.execute(_fail_attempt, _failing(failed.attempt, outcome, decision, now_us))
@@ -114,6 +110,34 @@ class Settling(StorePart):
             fallback = hand_over(connection, ids, fallbacks, now_us) if fallbacks else None
         return Closed(DeliveryState(changes["new_status"]) if ids else None, fallback)
 
+    def settle_orphans(self, kept: Sequence[str], fallbacks: Sequence[str]) -> int:
+        """Give up what failed after its acceptance on channels that are no more, or that hear of no receipts now.
+
+        Nobody would judge why it failed, or send it again; so another channel tells it. Each message is a transaction
+        of its own.
+
+        Args:
+            kept: The channels whose failed messages somebody settles; no other channel's may be settled meanwhile.
+            fallbacks: The channels to choose from, in order: the first one that did not have the alert.
+
+        Returns:
+            How many messages were settled.
+
+        Raises:
+            StoreError: The database can't be used at the moment; calling it again goes on.
+        """
+        settled = 0
+        while found := self._failed_elsewhere(kept, _ORPHANS):
+            done = 0
+            for failed in found:
+                outcome = Outcome(Reason.REJECTED, failed.receipt.detail, code=failed.receipt.code)
+                done += self.settle_failed(failed, outcome, _ORPHANED, fallbacks=fallbacks) is not None
+            if not done:  # somebody else is at them
+                break
+            settled += done
+        return settled
+
+    @repeated
     def settle_late(self, attempt: int, outcome: Outcome, *, receipts: ReceiptMode = ReceiptMode.NONE) -> Closed | None:
         """Record the answer to a send that was given up at its deadline, and whose attempt is in doubt for that.
 
@@ -155,33 +179,9 @@ class Settling(StorePart):
                 uncount(connection, of)
             ended = end_untold(connection, of.deliveries, DeliveryState.ACCEPTED, now_us, sent_by=attempt)
             if told_later:
-                ended |= apply_news(connection, attempt, message_id, now_us)
+                polling = receipts is ReceiptMode.POLLING
+                ended |= apply_news(connection, attempt, message_id, now_us, polling=polling)
         return Closed(next(iter(ended.values()), None))
-
-
-def _failed_receipt(connection: Connection, row: Row[Any]) -> FailedReceipt:
-    deliveries = connection.execute(_taken_by, {"which": row.attempt_id}).all()
-    alerts = alerts_of(connection, {delivery.alert_id for delivery in deliveries})
-    return FailedReceipt(
-        receipt_id=row.id,
-        attempt=row.attempt_id,
-        by_template=bool(row.by_template),
-        receipt=Receipt(row.message_id, ReceiptState.FAILED, row.at_us, row.code, row.detail, row.reference),
-        deliveries=tuple(
-            Delivery(
-                id=delivery.id,
-                alert=alerts[delivery.alert_id],
-                channel=delivery.channel,
-                state=DeliveryState(delivery.status),
-                published_us=delivery.published_us,
-                due_at_us=delivery.due_at,
-                retries=delivery.retries,
-                lease="",
-                possible_repeat=delivery.possible_repeat,
-            )
-            for delivery in deliveries
-        ),
-    )
 
 
 def _to_settle(connection: Connection, of: Held, receipt_id: int) -> bool:
@@ -202,43 +202,7 @@ def _failing(attempt: int, outcome: Outcome, decision: Decision, now_us: int) ->
     }
 
 
-_failed: Final = (
-    select(_receipt, _attempt.c.by_template)
-    .join(_attempt, _attempt.c.id == _receipt.c.attempt_id)
-    .where(
-        _receipt.c.settled_us.is_(None),
-        _receipt.c.attempt_id.is_not(None),
-        _receipt.c.state == _FAILED,
-        _attempt.c.channel.in_(bindparam("channels", expanding=True)),
-        _attempt.c.closed_us.is_not(None),
-        _attempt.c.receipt.not_in(sorted(ARRIVED)),
-    )
-    .order_by(_receipt.c.id)
-    .limit(bindparam("most"))
-)
 _unsettled: Final = select(_receipt.c.id).where(_receipt.c.id == bindparam("which"), _receipt.c.settled_us.is_(None))
-_other: Final = _attempt.alias("other")
-_others: Final = _link.alias("others")
-#: What counts as told by an attempt: no other acceptance stands for it, and no person said so.
-_taken_by: Final = (
-    select(_queue)
-    .join(_link, _link.c.delivery_id == _queue.c.id)
-    .where(
-        _link.c.attempt_id == bindparam("which"),
-        _queue.c.status.in_([DeliveryState.ACCEPTED.value, DeliveryState.FOLDED.value]),
-        func.coalesce(_queue.c.last_detail, "") != SET_BY_HAND,
-        ~select(_other.c.id)
-        .join(_others, _others.c.attempt_id == _other.c.id)
-        .where(
-            _others.c.delivery_id == _queue.c.id,
-            _other.c.id != bindparam("which"),
-            _other.c.reason == _ACCEPTED,
-            func.coalesce(_other.c.receipt, "") != _FAILED,
-        )
-        .exists(),
-    )
-    .order_by(_queue.c.id)
-)
 _fail_attempt: Final = (
     update(_attempt)
     .where(_attempt.c.id == bindparam("which"))

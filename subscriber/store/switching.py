@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, exists, func, select, update
 
 from subscriber.deliveries import DeliveryState, Why
 from subscriber.store import schema
+from subscriber.store.database import repeated
 from subscriber.store.fallbacks import lock_alerts, plan_fallback, replaced
 from subscriber.store.interruptions import settle_interrupted
 from subscriber.store.leases import FREE
@@ -39,6 +40,7 @@ class Switching(StorePart):
         with self.database.reading() as connection:
             return {row.channel: row.waiting for row in connection.execute(statement)}
 
+    @repeated
     def switch_off_others(self, enabled: Sequence[str]) -> dict[str, int]:
         """Suppress what waits for any channel but the enabled ones; no worker of such a channel may be running.
 

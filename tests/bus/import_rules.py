@@ -39,7 +39,7 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "words": ("deliveries", "errors", "redaction"),
     "settings": ("settings", "setting_groups", "channel_settings", "config_file", "ping_settings"),
     "service": ("service", "assembly", "bookkeeping", "desks", "http_server", "status", "timekeeping", "trial"),
-    "commands": ("__main__", "console", "client", "ledger_words"),
+    "commands": ("__main__", "channel_notes", "console", "client", "ledger_words"),
     "entry": ("entry",),
 }
 

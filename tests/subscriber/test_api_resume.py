@@ -144,8 +144,9 @@ def test_resume_command_says_what_it_did(bench: Bench, desk: ChannelDesk, serve:
     alert = paused(bench, desk)
     environ = environ_of(serve(TOKEN), tmp_path, TOKEN)
     first, second = (command(environ, tmp_path, "resume", "telegram") for _ in range(2))
-    assert (first.code, first.out) == (0, "The channel telegram sends again.\n")
-    assert (second.code, second.out) == (0, "The channel telegram was not paused.\n")
+    how = "alertbus-subscriber status shows whether it works.\n"
+    assert (first.code, first.out) == (0, f"The channel telegram was paused, and tries again: {how}")
+    assert (second.code, second.out) == (0, f"The channel telegram was not paused; it tries at once: {how}")
     bench.wait_for(alert, "accepted")
     assert command(environ, tmp_path, "resume", "telegram", "--json").json == {
         "channel": "telegram",

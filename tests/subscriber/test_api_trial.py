@@ -13,7 +13,7 @@ import pytest
 from subscriber.deliveries import Outcome, Reason
 from subscriber.errors import StoreError
 from subscriber.service import RunOptions
-from tests.support.provider_faults import error, for_posts, hang
+from tests.support.provider_faults import error, fails_later, for_posts, hang
 from tests.support.provider_server import TELEGRAM_BLOCKED_CHAT, ProviderServer
 from tests.support.running_service import PREFIX, ServiceThread, provider_environ, running_service
 from tests.support.waiting import wait_until
@@ -49,8 +49,9 @@ def test_test_without_channel_reaches_all_and_says_so(daemon: ServiceThread, pro
     """The whole way, with each provider's answer and the seconds it took; the alert is in the history."""
     answer = daemon.post("/test", {"text": "Is anybody there?"})
     assert answer["dry_run"] is False
-    for result in results(answer).values():
-        assert (result["accepted"], result["state"], result["outcome"]) == (True, "accepted", "accepted")
+    for channel, result in results(answer).items():
+        state = {"telegram": "accepted", "whatsapp": "delivered"}[channel]  # Twilio has receipts, and is waited for
+        assert (result["accepted"], result["state"], result["outcome"]) == (True, state, "accepted")
         assert result["seconds"] >= 0
         assert result["waiting_for"] is None
     assert set(results(answer)) == {"telegram", "whatsapp"}
@@ -136,7 +137,28 @@ def test_test_of_a_channel_that_is_still_refused_pauses_it_again(
     result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
     assert (result["accepted"], result["outcome"], desk.paused) == (False, "unauthorized", True)
     assert "paused" in result["waiting_for"]
+    assert result["waiting_for"].endswith("(Attempt to send to unsubscribed recipient)")
     desk.resume()
+    wait_until(lambda: not any(channel["backlog"] for channel in daemon.get("/status")["channels"]))
+
+
+def test_test_of_a_message_that_fails_after_its_acceptance_says_so(
+    daemon: ServiceThread, providers: ProviderServer
+) -> None:
+    """Accepted is not delivered: who trusts a test is not told that all is well."""
+    providers.twilio.script(for_posts(fails_later(63005)))
+    result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+    assert (result["accepted"], result["state"], result["code"]) == (False, "dead", "63005")
+
+
+@pytest.mark.usefixtures("_short_wait")
+def test_test_whose_receipt_does_not_come_says_that_it_waits_for_it(
+    daemon: ServiceThread, providers: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers.twilio.rules, "course", ("queued", "sent"))
+    result = results(daemon.post("/test", {"channel": "whatsapp"}))["whatsapp"]
+    assert (result["accepted"], result["state"]) == (True, "accepted")
+    assert result["waiting_for"].startswith("the receipt")
 
 
 def test_test_of_a_disabled_channel_says_that_it_is_off(daemon: ServiceThread, providers: ProviderServer) -> None:
@@ -178,7 +200,7 @@ def test_test_while_the_daemon_stops_answers_soon(providers: ProviderServer, tmp
 
 
 def _tested_at_the_end_of(daemon: ServiceThread) -> dict[str, Any]:
-    daemon.service._parts.desks["whatsapp"].hold(3600)
+    daemon.service._parts.desks["whatsapp"].hold(600)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(daemon.post, "/test", {"channel": "whatsapp"})
         wait_until(lambda: daemon.service._store.open_counts().get("whatsapp"))

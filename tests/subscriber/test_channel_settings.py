@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pydantic import SecretStr
 
 from bus.errors import ConfigurationError
-from subscriber.channels.channel import AppriseConfig, MetaConfig, TelegramConfig, TwilioConfig
+from subscriber.channels.channel import Addresses, AppriseConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.settings import CredentialSettings, ProviderSettings, SubscriberSettings, channel_configs
 
 CANARY = "canary 4711"
@@ -34,6 +36,18 @@ def settings_of(environ: dict[str, str], channels: str | None = None, *custom: A
 
 def names_of(environ: dict[str, str], channels: str | None = None, *custom: AppriseConfig) -> list[str]:
     return [config.name for config in channel_configs(settings_of(environ, channels, *custom))]
+
+
+def test_custom_channel_goes_where_the_daemon_finds_the_providers() -> None:
+    """A URL names a provider and no address: a Bot API server of one's own is meant for that, too."""
+    url = f"tgram://{'123456789:' + 'a' * 35}/5550001001"
+    settings = settings_of({}, None, AppriseConfig("desk", url))
+    providers = ProviderSettings.model_validate(
+        {"ALERTBUS_TELEGRAM_URL": "http://127.0.0.1:8081/", "ALERTBUS_META_URL": "https://graph.example.org"}
+    )
+    [config] = channel_configs(replace(settings, providers=providers))
+    assert isinstance(config, AppriseConfig)
+    assert config.addresses == Addresses("http://127.0.0.1:8081", "https://api.twilio.com", "https://graph.example.org")
 
 
 def problems_of(environ: dict[str, str], channels: str | None = None, *custom: AppriseConfig) -> list[str]:

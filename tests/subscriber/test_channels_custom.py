@@ -9,6 +9,7 @@ from bus.errors import ConfigurationError
 from subscriber.channels.building import build_channel
 from subscriber.channels.calls import Exchange
 from subscriber.channels.channel import (
+    Addresses,
     AppriseConfig,
     ChannelConfig,
     MetaConfig,
@@ -98,6 +99,26 @@ def test_url_of_a_built_in_service_is_that_channel(url: str, expected: ChannelCo
     """With the name, pace, concurrency and deadline of the URL's channel."""
     wishes = {"name": "desk", "limits": LIMITS, "concurrency": 3, "deadline_seconds": 7.0}
     assert resolved(config(url)) == replace(expected, **wishes)  # type: ignore[arg-type]
+
+
+def test_url_of_a_built_in_service_goes_where_the_daemon_finds_that_service() -> None:
+    """A Bot API server of one's own, an API of Meta's or Twilio's behind a gateway."""
+    addresses = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3")
+    built = [resolved(replace(config(url), addresses=addresses)) for url in (TELEGRAM, TWILIO, META)]
+    assert [each.base_url for each in built if not isinstance(each, AppriseConfig)] == [
+        addresses.telegram,
+        addresses.twilio,
+        addresses.meta,
+    ]
+
+
+@pytest.mark.parametrize("url", [f"{TELEGRAM}?silent=yes", f"{META}?verify=no", SMS])
+def test_url_that_stays_as_it_is_goes_where_the_daemon_finds_that_service(server: ProviderServer, url: str) -> None:
+    """By Apprise's plugin, and all the same to no other address."""
+    channel = build_channel(replace(config(url), addresses=Addresses(server.url, server.url, server.url)), environ={})
+    channel.send(Message("text", "text", Dialect.PLAIN))
+    channel.close()
+    assert sum(len(desk.requests) for desk in (server.telegram, server.twilio, server.meta)) == 1
 
 
 @pytest.mark.parametrize(

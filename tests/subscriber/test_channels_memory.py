@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from subscriber.channels.memory import Changes, ChannelMemory
 from subscriber.deliveries import Remembered
@@ -25,6 +26,20 @@ def test_latest_never_goes_back() -> None:
         memory.latest("inbound_us", moment)
     assert memory.values.inbound_us == 30
     assert notebook.kept == [{"inbound_us": 10}, {"inbound_us": 30}]
+
+
+def test_window_and_hold_of_another_target_are_forgotten() -> None:
+    """They are about who writes to whom, not about a channel's name; what is known of a move has its own digest."""
+    notebook = Notebook()
+    learned = Remembered(held_until_us=3, inbound_us=1, outside_us=2, moved_from="digest", moved_to="7")
+    memory = ChannelMemory(learned, notebook)
+    memory.belong_to("a")  # an earlier version did not say whose it was
+    assert memory.values == replace(learned, target="a")
+    memory.belong_to("a")
+    memory.belong_to("b")
+    assert memory.values == Remembered(target="b", moved_from="digest", moved_to="7")
+    forgotten = {"held_until_us": None, "inbound_us": None, "outside_us": None}
+    assert notebook.kept == [{"target": "a"}, {"target": "b", **forgotten}]
 
 
 def test_change_while_the_database_is_away_is_kept_later_with_its_newest_value() -> None:

@@ -4,10 +4,11 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from subscriber.channels.building import build_channel
+from subscriber.channels.building import build_channel, placeholder_configs
 from subscriber.channels.channel import Channel, TelegramConfig
 from subscriber.channels.memory import ChannelMemory
 from subscriber.deliveries import Dialect, Message, Outcome, Reason, Remembered
@@ -71,7 +72,7 @@ def test_move_is_handed_on_to_be_kept_and_tells_nothing_of_the_old_id(server: Pr
     followed.send(MESSAGE)
     followed.send(MESSAGE)
     followed.close()
-    [change] = notebook.kept
+    [_target, change] = notebook.kept
     assert change.keys() == {"moved_from", "moved_to"}
     assert change["moved_to"] == TELEGRAM_UPGRADED_TO
     assert TELEGRAM_UPGRADED_GROUP.lstrip("-") not in str(change["moved_from"])
@@ -92,7 +93,20 @@ def test_move_known_to_another_bot_is_forgotten(server: ProviderServer) -> None:
     """The digest is made with the token."""
     memory = ChannelMemory(moved(server))
     channel(server, memory, token=f"9{TELEGRAM_TOKEN}").close()
-    assert memory.values == Remembered()
+    assert memory.values == Remembered(target=memory.values.target)
+
+
+def test_rehearsal_changes_nothing_that_is_remembered(server: ProviderServer) -> None:
+    """A dry run has placeholders for its chat: neither a move nor a hold is about that."""
+    notebook = Notebook()
+    known = replace(moved(server), held_until_us=7)
+    for config in placeholder_configs():
+        build_channel(config, rehearsal=True, environ={}, memory=ChannelMemory(known, notebook)).close()
+    assert notebook.kept == []
+    restarted = channel(server, ChannelMemory(known, notebook))
+    restarted.close()
+    assert restarted.memory.values == known
+    assert notebook.kept == []
 
 
 def test_move_is_told_once_and_without_ids(server: ProviderServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,5 +187,5 @@ def test_move_to_what_is_no_chat_is_not_followed(server: ProviderServer, moved_t
     telegram = channel(server, memory)
     assert telegram.send(MESSAGE).reason is Reason.UNAUTHORIZED
     telegram.close()
-    assert memory.values == Remembered()
+    assert memory.values == Remembered(target=memory.values.target)
     assert len(server.telegram.requests) == 1

@@ -12,6 +12,7 @@ import pytest
 
 from subscriber.channels.building import build_channel, build_webhooks, placeholder_configs
 from subscriber.channels.channel import MetaConfig, TelegramConfig, TwilioConfig
+from subscriber.channels.meta_receipts import message_key
 from subscriber.channels.webhooks import Inbound, WebhookNews, WebhookReader, WebhookRefused, WebhookRequest
 from subscriber.deliveries import Dialect, Message, Receipt, ReceiptState
 from tests.support import meta_messages, twilio_messages
@@ -240,8 +241,10 @@ def test_meta_calls_of_a_real_message_tell_its_states(server: ProviderServer) ->
         config = replace(META, base_url=server.url)
         channel = build_channel(config, environ={})
         message = Message("Drawdown é 😀", "Drawdown", Dialect.WHATSAPP, reference="0123456789ab.17")
-        message_id = channel.send(message).provider_message_id or ""
+        taken = channel.send(message)
         channel.close()
+        [sent] = server.meta.accepted
+        message_id = sent.message_id
         for state in ("sent", "delivered", "read"):
             rules.report(message_id, state)
         rules.report(message_id, "failed", code=131047)
@@ -252,7 +255,7 @@ def test_meta_calls_of_a_real_message_tell_its_states(server: ProviderServer) ->
     at_us = MOMENT * 1_000_000
     *arrived, failed = [receipt for told in news for receipt in told.receipts]
     assert arrived == [
-        Receipt(message_id, state, at_us, reference="0123456789ab.17")
+        Receipt(taken.provider_message_id or "", state, at_us, reference="0123456789ab.17")
         for state in (ReceiptState.SENT, ReceiptState.DELIVERED, ReceiptState.READ)
     ]
     assert (failed.state, failed.code, failed.reference) == (ReceiptState.FAILED, "131047", "0123456789ab.17")
@@ -327,9 +330,9 @@ def test_meta_call_with_many_statuses_is_read_whole_and_odd_ones_are_passed_over
     payload["entry"] = [*payload["entry"], None, {"changes": None}, {"changes": [7, {"value": []}]}]  # type: ignore[misc]
     assert reader(META).read(meta_call(payload)) == WebhookNews(
         receipts=(
-            Receipt("wamid.1", ReceiptState.DELIVERED, MOMENT * 1_000_000),
-            Receipt("wamid.2", ReceiptState.FAILED, None, "131026", "***"),
-            Receipt("wamid.1", ReceiptState.DELIVERED, MOMENT * 1_000_000),
+            Receipt(message_key("wamid.1"), ReceiptState.DELIVERED, MOMENT * 1_000_000),
+            Receipt(message_key("wamid.2"), ReceiptState.FAILED, None, "131026", "***"),
+            Receipt(message_key("wamid.1"), ReceiptState.DELIVERED, MOMENT * 1_000_000),
         )
     )
 

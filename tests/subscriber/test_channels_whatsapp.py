@@ -1,11 +1,14 @@
 """WhatsApp by Twilio and by Meta, by Apprise's own plugins over real HTTP: exact text, verdicts, probes."""
 
+import base64
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import Channel, Limit, MetaConfig, TwilioConfig
+from subscriber.channels.meta_receipts import message_key
 from subscriber.deliveries import Dialect, Message, Outcome, Reason
 from tests.support.provider_faults import Fault, error, garbage, ok_false, rate_limited
 from tests.support.provider_server import (
@@ -79,7 +82,17 @@ def test_meta_send_arrives_byte_for_byte(server: ProviderServer) -> None:
     outcome = sent(meta(server))
     [message] = server.meta.accepted
     assert (message.raw_text, message.target) == (TEXT, META_RECIPIENT)
-    assert outcome == Outcome(Reason.ACCEPTED, status=200, provider_message_id=message.message_id)
+    assert outcome == Outcome(Reason.ACCEPTED, status=200, provider_message_id=message_key(message.message_id))
+
+
+def test_meta_message_is_known_by_a_digest_that_tells_no_phone_number(server: ProviderServer) -> None:
+    """A wamid is base64 with the person's number in it; its digest is what a receipt comes with, too."""
+    outcome = sent(meta(server))
+    [message] = server.meta.accepted
+    content = base64.b64decode(message.message_id.removeprefix("wamid."))
+    assert META_RECIPIENT.removeprefix("+").encode() in content
+    assert re.fullmatch(r"meta-[0-9a-f]{32}", outcome.provider_message_id or "")
+    assert sent(meta(server)).provider_message_id != outcome.provider_message_id
 
 
 @pytest.mark.parametrize("number", ["+4512345678", "+298123456", "+491234567890123"])
@@ -218,9 +231,15 @@ def test_probe_of_a_suspended_account_is_unauthorized(server: ProviderServer) ->
 
 def test_pace_is_shared_by_those_that_share_a_sender(server: ProviderServer) -> None:
     """One message in three seconds for the sandbox, where a sender of one's own takes 80 a second."""
-    sandbox = f"twilio:{TWILIO_SANDBOX_SENDER}"
-    assert twilio(server, sender=TWILIO_SANDBOX_SENDER).pace == (Limit(1, 3, scope=sandbox),)
-    assert twilio(server).pace == (Limit(80, 1, burst=80, scope=f"twilio:{TWILIO_SENDER}"),)
+    sandbox, sender = f"twilio:{TWILIO_SANDBOX_SENDER}", f"twilio:{TWILIO_SENDER}"
+    assert twilio(server, sender=TWILIO_SANDBOX_SENDER).pace == (
+        Limit(30, 180, burst=30, scope=f"{sandbox}:{TWILIO_RECIPIENT}"),
+        Limit(1, 3, scope=sandbox),
+    )
+    assert twilio(server).pace == (
+        Limit(30, 180, burst=30, scope=f"{sender}:{TWILIO_RECIPIENT}"),
+        Limit(80, 1, burst=80, scope=sender),
+    )
     number = f"meta:{META_PHONE_ID}"
     assert meta(server).pace == (
         Limit(10, 60, burst=5, scope=f"{number}:{META_RECIPIENT}"),
@@ -238,7 +257,7 @@ def test_pace_of_the_configuration_comes_beside_the_providers(server: ProviderSe
         TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SENDER, TWILIO_RECIPIENT, limits=(own,), concurrency=2
     )
     channel = build_channel(config, environ={})
-    assert (len(channel.pace), channel.pace[-1], channel.concurrency) == (2, own, 2)
+    assert (len(channel.pace), channel.pace[-1], channel.concurrency) == (3, own, 2)
     number = MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT, limits=(own,), concurrency=3)
     channel = build_channel(number, environ={})
     assert (len(channel.pace), channel.pace[-1], channel.concurrency) == (3, own, 3)

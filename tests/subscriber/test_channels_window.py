@@ -25,6 +25,7 @@ from subscriber.deliveries import (
     Message,
     Reason,
     Receipt,
+    ReceiptState,
     Remembered,
     TemplateLimits,
     Window,
@@ -298,6 +299,94 @@ def test_refusal_of_twilio_by_receipt_asks_for_the_template(server: ProviderServ
     assert arrived.state.arrived
 
 
+def test_refusal_closes_the_window_that_the_text_relied_on_whatever_the_clocks_say(
+    server: ProviderServer, opened: ExitStack
+) -> None:
+    """The person's message was timed by a clock that is ahead of the one that times the receipt."""
+    memory = ChannelMemory(Remembered(inbound_us=NOW_US))
+    channel = channel_of(opened, twilio(server), memory)
+    receipt = Receipt("SM1", ReceiptState.FAILED, NOW_US - 300 * MICROSECONDS, "63016")
+    assert channel.judge_receipt(receipt, by_template=False).template_instead
+    assert channel.window is Window.CLOSED
+    assert channel.send(MESSAGE).by_template
+
+
+def test_text_that_twilio_fails_at_once_goes_by_template_in_the_same_attempt(
+    server: ProviderServer, opened: ExitStack
+) -> None:
+    """A message resource that is failed already, with its code as `error_code`."""
+    server.twilio.script(error(201, body=b'{"sid": "SM1", "status": "failed", "error_code": 63016}'))
+    channel = channel_of(opened, twilio(server), ChannelMemory(Remembered(inbound_us=NOW_US)))
+    outcome = channel.send(MESSAGE)
+    assert (outcome.accepted, outcome.by_template, channel.window) == (True, True, Window.CLOSED)
+    assert len(server.twilio.requests) == 2
+
+
+BAD_TEMPLATES = [
+    *(("meta", code) for code in (132000, 132001, 132005, 132007, 132012, 132015, 132016, 132018)),
+    *(("twilio", code) for code in (21655, 21656, 63013, 63021, 63027, 63028)),
+]
+
+
+@pytest.mark.parametrize(("provider", "code"), BAD_TEMPLATES)
+def test_template_that_is_refused_for_its_own_sake_gives_way_to_the_text(
+    server: ProviderServer, opened: ExitStack, provider: str, code: int
+) -> None:
+    """Once, in the same attempt, where nobody knows that the window is closed; a person is told to put it right."""
+    desk, config = (server.meta, meta(server)) if provider == "meta" else (server.twilio, twilio(server))
+    desk.script(error(400, code=code))
+    outcome = channel_of(opened, config).send(MESSAGE)
+    assert (outcome.accepted, outcome.by_template) == (True, False)
+    [message] = desk.accepted
+    assert (message.template, message.text, len(desk.requests)) == (None, MESSAGE.body, 2)
+
+
+def test_template_that_is_refused_where_the_window_is_closed_ends_there(
+    server: ProviderServer, opened: ExitStack
+) -> None:
+    """The text would be refused as well; another channel is to tell it."""
+    server.meta.always(error(400, code=132001))
+    channel = channel_of(opened, meta(server), ChannelMemory(Remembered(outside_us=NOW_US)))
+    outcome = channel.send(MESSAGE)
+    assert (outcome.reason, outcome.code, outcome.by_template) == (Reason.REJECTED, "132001", True)
+    assert len(server.meta.requests) == 1
+
+
+def test_text_that_stands_in_for_a_refused_template_is_not_followed_by_it_again(
+    server: ProviderServer, opened: ExitStack
+) -> None:
+    """The window turns out to be closed: two requests, and the end."""
+    server.meta.script(error(400, code=132001))
+    channel = channel_of(opened, meta(server, META_OUTSIDE_WINDOW))
+    outcome = channel.send(MESSAGE)
+    assert (outcome.reason, outcome.code, outcome.by_template) == (Reason.REJECTED, "131047", False)
+    assert (len(server.meta.requests), channel.window) == (2, Window.CLOSED)
+
+
+# --- another target ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("provider", ["twilio", "meta"])
+def test_window_and_hold_are_the_persons_and_not_the_channels(
+    server: ProviderServer, opened: ExitStack, provider: str
+) -> None:
+    """Whoever changes WHATSAPP_TO writes to somebody who never wrote to us; a new password changes nothing."""
+    config = meta(server) if provider == "meta" else twilio(server)
+    memory = ChannelMemory()
+    channel_of(opened, config, memory)
+    memory.change(inbound_us=NOW_US, held_until_us=NOW_US)
+    renewed: ChannelConfig = (
+        replace(config, access_token="EAA" + "z" * 60)
+        if isinstance(config, MetaConfig)
+        else (replace(config, auth_token="0" * 32))
+    )
+    assert channel_of(opened, renewed, ChannelMemory(memory.values)).window is Window.OPEN
+    other = ChannelMemory(memory.values)
+    assert channel_of(opened, replace(config, recipient="+12025550177"), other).window is Window.UNKNOWN
+    assert other.values.held_until_us is None
+    assert "2025550" not in str(other.values)
+
+
 # --- the person's own messages -----------------------------------------------------------------------------------
 
 
@@ -340,7 +429,7 @@ def test_ask_inbound_that_is_not_understood_changes_nothing(
     channel = channel_of(opened, twilio(server), memory)
     assert not channel.ask_inbound()
     assert channel.ask_inbound()
-    assert memory.values == Remembered()
+    assert memory.values == Remembered(target=memory.values.target)
 
 
 def test_ask_inbound_of_others_asks_nothing(server: ProviderServer, opened: ExitStack) -> None:

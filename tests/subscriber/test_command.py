@@ -156,7 +156,7 @@ def test_test_through_the_daemon_tells_each_channels_answer(
     assert all("Anybody? ёлка 🔴" in message.text for message in providers.accepted)
     shown = command(daemon.environ, tmp_path, "test", "whatsapp")
     assert shown.code == 0
-    assert shown.out.splitlines()[1].split()[:2] == ["whatsapp", "accepted"]
+    assert shown.out.splitlines()[1].split()[:2] == ["whatsapp", "delivered"]
 
 
 def test_test_refused_by_the_provider_fails_with_its_words(

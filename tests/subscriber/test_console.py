@@ -140,13 +140,17 @@ def test_status_without_a_daemon_says_not_running(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"accepted": True, "seconds": 0.031, "waiting_for": None, "detail": ""}, ["accepted", "0.031"]),
+        (
+            {"accepted": True, "state": "accepted", "seconds": 0.031, "waiting_for": None, "detail": ""},
+            ["accepted", "0.031"],
+        ),
+        ({"accepted": True, "state": "delivered", "waiting_for": None, "detail": ""}, ["delivered"]),
         ({"why": "dry_run", "waiting_for": None}, ["would be sent (dry run)"]),
         ({"why": "disabled", "outcome": None, "waiting_for": None, "detail": None}, ["disabled"]),
         ({"outcome": None, "detail": None}, ["pending", "waits for a person"]),
         ({}, ["unauthorized", "Forbidden; waits for a person"]),
     ],
-    ids=["accepted", "dry run", "disabled", "waiting", "refused"],
+    ids=["accepted", "delivered", "dry run", "disabled", "waiting", "refused"],
 )
 def test_trial_tells_what_became_of_each(
     capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: list[str]

@@ -8,14 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from bus.clock import MICROSECONDS
-from subscriber.channels.memory import ChannelMemory
-from subscriber.deliveries import Limit, Outcome, Reason, Remembered
+from subscriber.deliveries import Limit, Outcome, Reason
 from subscriber.delivery.breaker import BreakerState, Go
 from subscriber.delivery.desk import ChannelDesk, Wake
 from subscriber.delivery.meters import Meters
 from subscriber.delivery.views import BreakerView, DeskView
 from tests.support.clock import FakeClock
-from tests.support.notebook import Notebook
 from tests.support.waiting import wait_until
 from tests.support.worker_bench import ACCEPTED, HighestJitter, ScriptedChannel
 
@@ -49,74 +47,6 @@ def test_turn_too_early_returns_seconds_and_takes_nothing(desk: ChannelDesk, clo
 def test_turn_without_limits_never_waits(clock: FakeClock) -> None:
     free = ChannelDesk(ScriptedChannel(), clock)
     assert [free.turn() for _ in range(100)] == [0] * 100
-
-
-def test_hold_makes_everyone_wait_whatever_the_pace(desk: ChannelDesk, clock: FakeClock) -> None:
-    desk.hold(30)
-    assert desk.turn() == 30
-    desk.hold(5)  # never shortens what was asked for before
-    assert desk.wait_needed() == 30
-    clock.advance(30)
-    assert desk.turn() == 0
-
-
-def test_hold_lasts_over_a_step_of_the_wall_clock(desk: ChannelDesk, clock: FakeClock) -> None:
-    desk.hold(30)
-    clock.step(3600)
-    assert desk.wait_needed() == 30
-
-
-def test_hold_is_kept_and_goes_on_after_a_restart(clock: FakeClock) -> None:
-    """Whatever the monotonic clock of the next run says, which begins anywhere."""
-    notebook = Notebook()
-    ChannelDesk(ScriptedChannel(memory=ChannelMemory(keep=notebook)), clock).hold(35)
-    (changes,) = notebook.kept
-    until_us = changes["held_until_us"]
-    assert isinstance(until_us, int)
-    next_run = FakeClock(clock.now_us() + 10 * MICROSECONDS)
-    next_run._monotonic = 3.0
-    desk = ChannelDesk(ScriptedChannel(memory=ChannelMemory(Remembered(held_until_us=until_us))), next_run)
-    assert desk.wait_needed() == 25
-    assert desk.view.held_until_us == until_us
-    next_run.advance(25)
-    assert desk.turn() == 0
-    assert desk.view.held_until_us is None
-
-
-def test_hold_that_is_shorter_than_one_that_lasts_is_not_kept(clock: FakeClock) -> None:
-    channel = ScriptedChannel()
-    desk = ChannelDesk(channel, clock)
-    desk.hold(30)
-    desk.hold(5)
-    assert channel.memory.values.held_until_us == clock.now_us() + 30 * MICROSECONDS
-
-
-@pytest.mark.parametrize(("ahead_us", "wait"), [(7 * DAY_US, 7 * 86_400.0), (7 * DAY_US + 1, 0.0), (-DAY_US, 0.0)])
-def test_hold_remembered_beyond_any_providers_wait_is_forgotten(clock: FakeClock, ahead_us: int, wait: float) -> None:
-    """A wall clock that was set back must not keep a channel silent for years; the provider's next answer tells."""
-    channel = ScriptedChannel(memory=ChannelMemory(Remembered(held_until_us=clock.now_us() + ahead_us)))
-    desk = ChannelDesk(channel, clock)
-    assert desk.wait_needed() == wait
-    if wait == 0:
-        desk.hold(35)
-        assert channel.memory.values.held_until_us == clock.now_us() + 35 * MICROSECONDS
-
-
-def test_hold_of_a_shared_chat_holds_all_its_channels_over_a_restart(clock: FakeClock) -> None:
-    """Two channels that write to one chat by one bot: the provider asked for both, and for no other chat."""
-    bot = Limit(30, 1, burst=30, scope="bot")
-    chat, other = Limit(3, 3, burst=3, scope="bot:1"), Limit(3, 3, burst=3, scope="bot:2")
-    channels = [
-        ScriptedChannel("first", pace=(chat, bot)),
-        ScriptedChannel("second", pace=(chat, bot)),
-        ScriptedChannel("elsewhere", pace=(other, bot)),
-    ]
-    for run in range(2):
-        meters = Meters()
-        desks = [ChannelDesk(channel, clock, meters=meters) for channel in channels]
-        if run == 0:
-            desks[0].hold(35)
-        assert [desk.turn() for desk in desks] == [35, 35, 0]
 
 
 def test_turn_of_a_shared_bot_is_taken_by_one_channel(clock: FakeClock) -> None:
@@ -166,11 +96,14 @@ def test_seed_counts_what_an_earlier_run_sent(clock: FakeClock) -> None:
     assert (desk.turn(), desk.turn()) == (0, 18)
 
 
-def test_seed_with_times_that_lie_ahead_counts_them_as_now(clock: FakeClock) -> None:
-    """A clock that was set back a little keeps nobody waiting for longer than the limit."""
+@pytest.mark.parametrize(("ahead_seconds", "wait"), [(30, 6), (3600, 0)])
+def test_seed_with_times_that_lie_ahead_keeps_nobody_waiting_for_long(
+    clock: FakeClock, ahead_seconds: int, wait: float
+) -> None:
+    """A clock that was set back a little while no daemon ran: they count as sent now, and by more not at all."""
     desk = ChannelDesk(ScriptedChannel(pace=(Limit(1, 6),)), clock)
-    desk.seed([clock.now_us() + 3600 * MICROSECONDS])
-    assert desk.turn() == 6
+    desk.seed([clock.now_us() + ahead_seconds * MICROSECONDS] * 1000)
+    assert desk.turn() == wait
 
 
 def test_turn_asked_by_many_threads_is_given_once(clock: FakeClock) -> None:
@@ -268,7 +201,7 @@ def test_probed_well_lets_one_delivery_through(desk: ChannelDesk, clock: FakeClo
         desk.note(failure)
     clock.advance(5)
     assert desk.ask("a") is Go.PROBE
-    assert desk.probed(ACCEPTED) is False
+    desk.probed(ACCEPTED)
     desk.leave("a")
     assert (desk.ask("b"), desk.ask("a"), desk.up) == (Go.TRIAL, 1.0, False)
     desk.note(ACCEPTED)
@@ -280,58 +213,61 @@ def test_probed_badly_opens_for_longer(desk: ChannelDesk, clock: FakeClock) -> N
         desk.note(failure)
     clock.advance(5)
     desk.ask("a")
-    assert desk.probed(Outcome(Reason.REJECTED, status=400)) is False
+    desk.probed(Outcome(Reason.REJECTED, status=400))
     assert desk.breaker == BreakerView(BreakerState.OPEN, clock.now_us() + 10 * MICROSECONDS)
 
 
-def test_probed_unauthorized_pauses(desk: ChannelDesk, clock: FakeClock) -> None:
-    """The provider is back, and says that a person has to act."""
+def test_probed_unauthorized_lets_one_delivery_show_whether_it_may_go(desk: ChannelDesk, clock: FakeClock) -> None:
+    """The provider is back; a key that may send need not be allowed to ask."""
     for failure in FAILURES:
         desk.note(failure)
     clock.advance(5)
     desk.ask("a")
-    assert [desk.probed(UNAUTHORIZED), desk.probed(UNAUTHORIZED)] == [True, False]
-    assert (desk.paused, desk.breaker.state) == (True, BreakerState.CLOSED)
+    desk.probed(UNAUTHORIZED)
+    assert (desk.paused, desk.breaker.state, desk.ask("a")) == (False, BreakerState.HALF_OPEN, Go.TRIAL)
+    assert desk.note(UNAUTHORIZED) is True
 
 
-def test_nothing_to_send_after_a_good_probe_ends_the_error(desk: ChannelDesk, clock: FakeClock) -> None:
+@pytest.mark.parametrize("probe", [ACCEPTED, UNAUTHORIZED], ids=lambda outcome: str(outcome.reason))
+def test_nothing_to_send_after_an_answered_probe_ends_the_error(
+    desk: ChannelDesk, clock: FakeClock, probe: Outcome
+) -> None:
     """What waited has expired; nobody would ever find out that the provider works."""
     for failure in FAILURES:
         desk.note(failure)
     clock.advance(5)
     desk.ask("a")
-    desk.probed(ACCEPTED)
+    desk.probed(probe)
     desk.nothing_to_send()
     assert desk.up
 
 
-def test_unsaid_rate_limits_counts_those_in_a_row(desk: ChannelDesk, clock: FakeClock) -> None:
-    """Each comes after the hold of the one before; an acceptance ends the row, a wait that is said does not."""
-    counts = []
-    for _ in range(3):
-        counts.append(desk.unsaid_rate_limits)
-        desk.note(UNSAID, hold_seconds=10)
-        clock.advance(10)
-    desk.note(Outcome(Reason.RATE_LIMITED, retry_after_seconds=1))
-    counts.append(desk.unsaid_rate_limits)
-    desk.note(ACCEPTED)
-    counts.append(desk.unsaid_rate_limits)
-    assert counts == [0, 1, 2, 3, 0]
+def test_note_failed_leaves_an_open_breaker_as_it_is(desk: ChannelDesk, clock: FakeClock) -> None:
+    """What a receipt tells of a message of an hour ago is no answer of a provider that is down now."""
+    for failure in FAILURES:
+        desk.note(failure)
+    desk.note_failed(UNSAID, 10, clock.now_us())
+    desk.note_failed(UNAUTHORIZED, 0, clock.now_us())
+    assert (desk.breaker.state, desk.paused, desk.wait_needed()) == (BreakerState.OPEN, True, 10)
 
 
-def test_unsaid_rate_limits_told_to_several_threads_at_once_count_once(desk: ChannelDesk, clock: FakeClock) -> None:
-    """They were all sending when the provider had enough; the hold of the first is in effect for the others."""
-    for _ in range(4):
-        assert desk.unsaid_rate_limits == 0
-        desk.note(UNSAID, hold_seconds=10)
-    clock.advance(10)
-    assert desk.unsaid_rate_limits == 1
+def test_note_failed_of_what_was_sent_before_the_resume_pauses_nothing(desk: ChannelDesk, clock: FakeClock) -> None:
+    began_us = clock.now_us()
+    assert desk.note_failed(UNAUTHORIZED, 0, began_us - 1) is False
+    assert desk.note_failed(UNAUTHORIZED, 0, began_us) is True
+    clock.advance(60)
+    desk.resume()
+    assert desk.note_failed(UNAUTHORIZED, 0, began_us + 59 * MICROSECONDS) is False
+    assert desk.note_failed(UNAUTHORIZED, 0, clock.now_us()) is True
 
 
-def test_note_with_a_hold_is_kept_over_a_restart(desk: ChannelDesk, clock: FakeClock) -> None:
-    desk.note(Outcome(Reason.RATE_LIMITED, retry_after_seconds=35), hold_seconds=35)
-    assert desk.wait_needed() == 35
-    assert desk.channel.memory.values.held_until_us == clock.now_us() + 35 * MICROSECONDS
+def test_since_follows_a_step_of_the_wall_clock(desk: ChannelDesk, clock: FakeClock) -> None:
+    """What is sent after the clock was set back is newer than the resume before it."""
+    clock.advance(60)
+    desk.resume()
+    clock.step(-3600)
+    assert desk.since_us == clock.now_us()
+    assert desk.note_failed(UNAUTHORIZED, 0, clock.now_us()) is True
 
 
 def test_view_of_a_desk_that_is_well_says_so(desk: ChannelDesk) -> None:
@@ -377,14 +313,6 @@ def test_try_now_lets_a_failing_channel_be_probed_at_once(desk: ChannelDesk, clo
     assert (desk.up, desk.wake.rings, desk.ask("a")) == (False, rings + 1, Go.PROBE)
 
 
-def test_try_now_ends_no_hold(desk: ChannelDesk) -> None:
-    """A person's test is no reason to be refused again."""
-    desk.note(UNAUTHORIZED)
-    desk.hold(30)
-    desk.try_now()
-    assert desk.wait_needed() == 30
-
-
 def test_resume_ends_pause_and_error_and_wakes_the_workers(desk: ChannelDesk) -> None:
     for outcome in (UNAUTHORIZED, *FAILURES):
         desk.note(outcome)
@@ -393,6 +321,14 @@ def test_resume_ends_pause_and_error_and_wakes_the_workers(desk: ChannelDesk) ->
     assert (desk.paused, desk.up, desk.view.paused_since_us) == (False, True, None)
     assert desk.wake.rings == rings + 1
     assert desk.resume() is False
+
+
+def test_resume_of_a_failing_channel_that_is_not_paused_has_it_probed_at_once(desk: ChannelDesk) -> None:
+    """And not sent to."""
+    for failure in FAILURES:
+        desk.note(failure)
+    assert desk.resume() is False
+    assert (desk.up, desk.ask("a")) == (False, Go.PROBE)
 
 
 def test_resume_lets_the_next_refusal_be_told_again(desk: ChannelDesk) -> None:

@@ -121,15 +121,15 @@ def test_seed_of_two_channels_counts_all_in_their_order() -> None:
     scopes = Scopes()
     limit = Limit(4, 60, burst=4, scope="chat")
     first, second = Pacing((limit,), scopes), Pacing((limit,), scopes)
-    first.seed([START - 50, START - 10])
-    second.seed([START - 40, START - 30])
+    first.seed([START - 50, START - 10], START)
+    second.seed([START - 40, START - 30], START)
     assert first.wait_needed(START) == second.wait_needed(START) == pytest.approx(10)
 
 
 def test_seed_with_more_than_a_limit_allows_waits_for_them() -> None:
     """A restart after a burst does not begin with another one."""
     pacing = Pacing((Limit(20, 60, burst=5),))
-    pacing.seed([START - 1 + number / 20 for number in range(20)])
+    pacing.seed([START - 1 + number / 20 for number in range(20)], START)
     sent = send_as_fast_as_allowed(pacing, 3)
     assert sent[0] >= START + 59
 
@@ -137,8 +137,43 @@ def test_seed_with_more_than_a_limit_allows_waits_for_them() -> None:
 @pytest.mark.parametrize("moments", [[], [START - 7200]])
 def test_seed_with_nothing_of_late_lets_messages_go(moments: list[float]) -> None:
     pacing = Pacing((Limit(20, 60, burst=5),))
-    pacing.seed(moments)
+    pacing.seed(moments, START)
     assert pacing.wait_needed(START) == 0
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(Limit(1, 1, burst=3), 3.0), (Limit(20, 60, burst=20), 60.0)])
+@pytest.mark.parametrize("ahead", [0.0, 1.0, 59.0])
+def test_seed_with_very_many_a_little_ahead_waits_as_after_one_burst(
+    limit: Limit, longest: float, ahead: float
+) -> None:
+    """A clock that was set back makes them all seem sent now: they must not add up to hours of silence."""
+    pacing = Pacing((limit,))
+    pacing.seed([START + ahead] * 1200, START)
+    assert 0 < pacing.wait_needed(START) <= longest
+
+
+def test_seed_with_times_far_ahead_does_not_count_them() -> None:
+    """The clock was set back by an hour while no daemon ran: nobody knows when they were sent."""
+    pacing = Pacing((Limit(1, 3),))
+    pacing.seed([START + 61, START + 3600], START)
+    assert pacing.wait_needed(START) == 0
+
+
+def test_seed_never_shortens_what_this_run_has_sent() -> None:
+    pacing = Pacing((Limit(100, 60, burst=10),))
+    for _ in range(20):
+        pacing.take(START)
+    waited = pacing.wait_needed(START)
+    pacing.seed([START - 1], START)
+    assert pacing.wait_needed(START) == waited > 0
+
+
+def test_lift_hold_lets_all_who_share_it_send() -> None:
+    scopes = Scopes()
+    first, second = (Pacing((Limit(1, 1, scope="chat"),), scopes) for _ in range(2))
+    first.hold_until(START + 3600)
+    second.lift_hold()
+    assert first.wait_needed(START) == second.wait_needed(START) == 0
 
 
 def test_memory_seconds_is_the_longest_of_the_limits() -> None:

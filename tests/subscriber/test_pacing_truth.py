@@ -1,4 +1,5 @@
-"""A storm for one chat and one group, sent by real workers to a provider that enforces Telegram's limits to the letter.
+"""A storm for one chat and one group, sent by real workers to a provider that enforces Telegram's limits to the letter,
+and one for one person by WhatsApp, whose providers enforce the limit of a pair.
 
 Minutes of pacing take seconds, because everybody goes by one clock that is faster than time. The same storm in real
 time, six and a half minutes of it, and a wait over the death of a real process, are marked as benchmarks:
@@ -18,7 +19,7 @@ from unittest.mock import patch
 import pytest
 
 from bus.clock import Clock, SystemClock
-from subscriber.channels.channel import ChannelConfig, TelegramConfig
+from subscriber.channels.channel import ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.deliveries import PlannedDelivery
 from subscriber.desks import set_up_desks
 from subscriber.service import RunOptions
@@ -27,15 +28,29 @@ from tests.support.alerts import incoming, risk_event
 from tests.support.clock import FakeClock, FastClock
 from tests.support.daemon import daemon_environ, provider_environ
 from tests.support.provider_faults import rate_limited
-from tests.support.provider_server import TELEGRAM_CHAT, TELEGRAM_GROUP, TELEGRAM_TOKEN, ProviderServer
+from tests.support.provider_server import (
+    META_PHONE_ID,
+    META_RECIPIENT,
+    META_TOKEN,
+    TELEGRAM_CHAT,
+    TELEGRAM_GROUP,
+    TELEGRAM_TOKEN,
+    TWILIO_ACCOUNT_SID,
+    TWILIO_AUTH_TOKEN,
+    TWILIO_RECIPIENT,
+    TWILIO_SENDER,
+    ProviderServer,
+)
 from tests.support.running_service import daemon_process, running_service
-from tests.support.strict_limits import CHAT_BURST, StrictLimits
+from tests.support.strict_limits import CHAT_BURST, PAIR_BURST, PairLimits, StrictLimits
 from tests.support.telegram_rules import TelegramRules
 from tests.support.waiting import wait_until
 from tests.support.worker_bench import Bench
 
 ALERTS: Final = 120
 CHATS: Final = {"telegram": TELEGRAM_CHAT, "group": TELEGRAM_GROUP}
+#: For one person: more than any pace of ours lets go at once.
+PAIR_ALERTS: Final = 40
 #: How much faster than time the storm goes: a group's message each 3 s is one in a tenth of a second.
 SPEED: Final = 30.0
 #: The same for a wait of 35 s, in which a daemon is started anew.
@@ -121,6 +136,64 @@ def test_storm_without_a_pace_is_refused(tmp_path: Path) -> None:
             (chat, "chat") for chat in CHATS.values()
         }
         assert [len(seen.accepted(chat)) for chat in CHATS.values()] == [CHAT_BURST] * len(CHATS)
+
+
+class Pairs:
+    """WhatsApp by Twilio and by Meta, both strict about what one person gets."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.limits = {"twilio": PairLimits(clock), "meta": PairLimits(clock)}
+        self.server = ProviderServer()
+        self.server.twilio.rules.pairs = self.limits["twilio"]
+        self.server.meta.rules.pairs = self.limits["meta"]
+
+    def config(self, provider: str) -> ChannelConfig:
+        """Return a channel that writes to one person."""
+        url = self.server.url
+        if provider == "meta":
+            return MetaConfig(META_TOKEN, META_PHONE_ID, META_RECIPIENT, name=provider, base_url=url)
+        return TwilioConfig(
+            TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SENDER, TWILIO_RECIPIENT, name=provider, base_url=url
+        )
+
+
+@contextmanager
+def pair_storm(folder: Path, clock: Clock, provider: str, alerts: int) -> Iterator[Pairs]:
+    """Have a real worker send alerts to one person, to the end."""
+    pairs = Pairs(clock)
+    with ExitStack() as stack:
+        stack.enter_context(pairs.server)
+        store = stack.enter_context(Store(f"sqlite:///{folder / 'pair.db'}", clock))
+        bench = stack.enter_context(Bench(store, clock))
+        desks = set_up_desks(
+            [pairs.config(provider)], store, metrics=bench.metrics, clock=clock, rng=Random(1), rehearsal=False
+        )
+        stack.callback(desks[provider].channel.close)
+        for number in range(alerts):
+            bench.add(risk_event(description=f"Drawdown number {number} of the storm"), provider)
+        bench.start(desks[provider], "worker")
+        yield pairs
+
+
+@pytest.mark.parametrize("provider", ["twilio", "meta"])
+def test_storm_for_a_person_never_meets_the_limit_of_a_pair(tmp_path: Path, provider: str) -> None:
+    """Each of the alerts is taken once, and none is refused, at once (131056) or later (63018)."""
+    with pair_storm(tmp_path, FastClock(SPEED), provider, PAIR_ALERTS) as pairs:
+        pairs.server.wait_for_accepted(PAIR_ALERTS, provider=provider, timeout=PATIENCE_SECONDS)
+        assert pairs.limits[provider].refusals == []
+        assert [message.failed_code for message in pairs.server.accepted] == [None] * PAIR_ALERTS
+        texts = [message.text for message in pairs.server.accepted]
+        assert [f"number {number} of" in text for number, text in enumerate(texts)] == [True] * PAIR_ALERTS
+
+
+@pytest.mark.parametrize("provider", ["twilio", "meta"])
+def test_storm_for_a_person_without_a_pace_is_refused(tmp_path: Path, provider: str) -> None:
+    """The limit of a pair is no check that can't fail."""
+    lifted = patch(f"subscriber.channels.{provider}.limits_of", return_value=())
+    with lifted, pair_storm(tmp_path, FakeClock(), provider, PAIR_BURST + 1) as pairs:
+        wait_until(lambda: len(pairs.limits[provider].refusals) == 1)
+        delivered = [message for message in pairs.server.accepted if message.failed_code is None]
+        assert len(delivered) == PAIR_BURST
 
 
 def waiting_environ(server: ProviderServer, folder: Path, clock: Clock) -> dict[str, str]:

@@ -16,6 +16,7 @@ from subscriber.policy.retry import (
     RetryPolicy,
     backoff_seconds,
     decide,
+    hold_seconds,
     rate_limit_seconds,
     too_old,
 )
@@ -119,11 +120,42 @@ def test_decide_with_a_wait_that_says_nothing_uses_its_own(wait: float) -> None:
     assert decided(outcome) == decided(Outcome(Reason.RATE_LIMITED))
 
 
-@pytest.mark.parametrize("wait", [math.inf, 1e300])
-def test_decide_with_an_endless_wait_cuts_it(wait: float) -> None:
-    """A broken answer of the provider does not put an alert off for ever."""
-    outcome = Outcome(Reason.RATE_LIMITED, retry_after_seconds=wait)
-    assert decided(outcome) == retry_after(LONGEST_WAIT_SECONDS, counts=False, in_doubt=False)
+@pytest.mark.parametrize("wait", [601, 3 * 86_400, math.inf, 1e300])
+@pytest.mark.parametrize("reason", [Reason.UNAVAILABLE, Reason.RATE_LIMITED])
+def test_decide_with_a_wait_of_days_tries_the_delivery_after_minutes(reason: Reason, wait: float) -> None:
+    """One that fails may work again in a minute; one that wants to be left alone has its channel held instead."""
+    decision = decided(Outcome(reason, retry_after_seconds=wait))
+    assert decision == retry_after(600, counts=reason is Reason.UNAVAILABLE, in_doubt=False)
+
+
+def test_decide_with_a_longer_cap_of_its_own_keeps_to_that() -> None:
+    policy = RetryPolicy(backoff_base_seconds=1000.0, backoff_cap_seconds=1000.0)
+    decision = decide(Outcome(Reason.NETWORK), held(), policy, PUBLISHED_US + SECOND_US, HighestRandom())
+    assert decision == retry_after(1000, counts=True, in_doubt=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Outcome(Reason.RATE_LIMITED, retry_after_seconds=35), 35.0),
+        (Outcome(Reason.RATE_LIMITED, retry_after_seconds=3 * 86_400), 3 * 86_400.0),
+        (Outcome(Reason.RATE_LIMITED, retry_after_seconds=math.inf), LONGEST_WAIT_SECONDS),
+        (Outcome(Reason.RATE_LIMITED), 12.5),
+        (Outcome(Reason.UNAVAILABLE, retry_after_seconds=35), 0.0),
+        (Outcome(Reason.UNAUTHORIZED), 0.0),
+        (Outcome(Reason.ACCEPTED), 0.0),
+    ],
+)
+def test_hold_seconds_is_all_of_the_providers_wait(outcome: Outcome, expected: float) -> None:
+    """No sooner than the retry that it is for, whose jitter lengthens it; a broken answer is cut to a week."""
+    now_us = PUBLISHED_US + SECOND_US
+    assert hold_seconds(outcome, decided(outcome), now_us, 0) == expected
+
+
+def test_hold_seconds_of_what_is_given_up_is_the_providers_wait_all_the_same() -> None:
+    """The provider means everything for this target, not this message."""
+    outcome = Outcome(Reason.RATE_LIMITED)
+    assert hold_seconds(outcome, GiveUp(DeliveryState.EXPIRED), PUBLISHED_US, 2) == 160
 
 
 @pytest.mark.parametrize(("unsaid", "least"), [(0, 10), (1, 40), (2, 160), (3, 600), (4, 600), (10**9, 600)])
@@ -258,6 +290,6 @@ def test_decide_for_a_critical_always_retries_and_never_before_the_providers_wai
     outcome = Outcome(reason, retry_after_seconds=wait)
     decision = decide(outcome, held(retries=retries), POLICY, now_us, Random(seed), unsaid=unsaid)
     assert isinstance(decision, RetryAt)
-    assert now_us <= decision.due_at_us <= now_us + LONGEST_WAIT_SECONDS * SECOND_US
+    assert now_us <= decision.due_at_us <= now_us + 600 * SECOND_US
     if reason is Reason.RATE_LIMITED and wait is not None and 0 <= wait <= LONGEST_WAIT_SECONDS:
-        assert decision.due_at_us - now_us >= wait * SECOND_US
+        assert hold_seconds(outcome, decision, now_us, unsaid) >= wait

@@ -22,7 +22,7 @@ from subscriber.store import Store, accepting
 from tests.support.alerts import incoming, risk_event
 store = Store(sys.argv[1]).open()
 store.accept([incoming(risk_event(), 1, "telegram")], {b"stream-of-tests1": 1})
-def stop(*arguments):
+def stop(*arguments, **named):
     print("now", flush=True)
     sys.stdin.read()
 accepting.move_streams = stop
@@ -100,7 +100,7 @@ from subscriber.deliveries import DeliveryState, GiveUp, Outcome, Reason, Receip
 from subscriber.store import Store, receiving, settling
 url, _, step = sys.argv[1].partition(" ")
 store = Store(url).open()
-def stop(*arguments):
+def stop(*arguments, **named):
     print("now", flush=True)
     sys.stdin.read()
 if step == "noting":

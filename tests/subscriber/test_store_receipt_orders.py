@@ -122,9 +122,12 @@ class Life:
             self.sender.tell(word, f"SM{flight.attempt}", reference=self.rng.choice(("", flight.reference)))
 
     def keep(self) -> None:
-        for failed in self.sender.store.failed_receipts([CHANNEL]):
-            decision = self.rng.choice((RetryAt(self.sender.clock.now_us()), GiveUp(DeliveryState.DEAD)))
-            assert self.sender.store.settle_failed(failed, UNDELIVERED, decision) is not None
+        while found := self.sender.store.failed_receipts([CHANNEL]):
+            settled = []
+            for failed in found:  # what follows from one may change what the next one is about
+                decision = self.rng.choice((RetryAt(self.sender.clock.now_us()), GiveUp(DeliveryState.DEAD)))
+                settled.append(self.sender.store.settle_failed(failed, UNDELIVERED, decision) is not None)
+            assert settled[0]
 
     def crash(self) -> None:
         self.flight = None
@@ -281,8 +284,8 @@ def test_receipt_and_acceptance_that_overlap_wait_for_each_other(
     owner, name = (Receiving, "_sender") if first == "receipt" else (delivering, "apply_news")
     original = getattr(owner, name)
 
-    def look_and_wait(*given: Any) -> Any:
-        found = original(*given)
+    def look_and_wait(*given: Any, **named: Any) -> Any:
+        found = original(*given, **named)
         looked.set()
         wait_until(lambda: ended.is_set() or postgresql.waiting(store_url) == 1)
         return found

@@ -10,6 +10,8 @@ from subscriber.store import Closed, Noted, Store
 from tests.support.clock import START_US, FakeClock
 from tests.support.receipted import CHANNEL, NETWORK, TIMEOUT, Sender, taken
 
+DAY_US = 86_400_000_000
+
 
 @pytest.fixture
 def sender(store: Store, clock: FakeClock) -> Sender:
@@ -28,14 +30,14 @@ def balanced(sender: Sender) -> bool:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        (ReceiptMode.NONE, (None, None, None)),
-        (ReceiptMode.OFF, (None, None, None)),
-        (ReceiptMode.WEBHOOK, ("queued", START_US, None)),
-        (ReceiptMode.POLLING, ("queued", START_US, START_US + 2_000_000)),
+        (ReceiptMode.NONE, (None, None, None, None)),
+        (ReceiptMode.OFF, (None, None, None, None)),
+        (ReceiptMode.WEBHOOK, ("queued", START_US, None, START_US + DAY_US)),
+        (ReceiptMode.POLLING, ("queued", START_US, START_US + 2_000_000, START_US + DAY_US)),
     ],
 )
 def test_close_attempt_expects_a_receipt_where_the_channel_hears_of_any(
-    store: Store, clock: FakeClock, mode: ReceiptMode, expected: tuple[str | None, int | None, int | None]
+    store: Store, clock: FakeClock, mode: ReceiptMode, expected: tuple[str | None, int | None, int | None, int | None]
 ) -> None:
     """A polled message is first asked for after two seconds."""
     sender = Sender(store, clock, mode)
@@ -43,7 +45,7 @@ def test_close_attempt_expects_a_receipt_where_the_channel_hears_of_any(
     flight = sender.begin()
     assert sender.end(flight, taken()) == Closed(DeliveryState.ACCEPTED)
     row = sender.attempt(flight)
-    assert (row.receipt, row.receipt_us, row.receipt_due) == expected
+    assert (row.receipt, row.receipt_us, row.receipt_due, row.receipt_until) == expected
 
 
 @pytest.mark.parametrize("outcome", [TIMEOUT, NETWORK, Outcome(Reason.ACCEPTED)])
@@ -106,7 +108,7 @@ def test_story_tells_the_receipts_of_each_attempt(sender: Sender) -> None:
         {"state": "sent", "at": START_US + 5, "code": None, "detail": ""},
         {"state": "failed", "at": START_US + 1_000_000, "code": "63024", "detail": "not on WhatsApp�"},
     ]
-    assert "receipt_due" not in attempt
+    assert not {"receipt_due", "receipt_until"} & attempt.keys()
 
 
 def test_note_receipt_twice_is_no_news(sender: Sender) -> None:

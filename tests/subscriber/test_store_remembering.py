@@ -23,11 +23,11 @@ def test_channel_that_never_learned_anything_knows_nothing(store: Store) -> None
 def test_remember_channel_keeps_what_is_named_and_leaves_the_rest(store: Store, store_url: str) -> None:
     store.remember_channel(CHANNEL, {"held_until_us": 5, "moved_from": "digest\0"})
     store.remember_channel("telegram", {"held_until_us": 6})
-    store.remember_channel(CHANNEL, {"inbound_us": 7, "outside_us": 8, "moved_to": "-100"})
+    store.remember_channel(CHANNEL, {"inbound_us": 7, "outside_us": 8, "moved_to": "-100", "target": "of the number"})
     store.remember_channel(CHANNEL, {"held_until_us": None})
     store.remember_channel(CHANNEL, {})
     with Store(store_url) as again:
-        assert again.remembered(CHANNEL) == Remembered(None, 7, 8, "digest�", "-100")
+        assert again.remembered(CHANNEL) == Remembered(None, 7, 8, "digest�", "-100", "of the number")
         assert again.remembered("telegram") == Remembered(held_until_us=6)
 
 
@@ -74,4 +74,5 @@ def test_move_waiting_moves_what_channels_wait_for(sender: Sender, step: int) ->
     moved = 0 if store.database.is_postgresql else step
     assert store.remembered(CHANNEL) == Remembered(START_US + 5 + moved, START_US + moved, None, None, "-100")
     assert sender.attempt(waiting).receipt_due == START_US + 2_000_000 + moved
+    assert sender.attempt(waiting).receipt_until == START_US + 86_400_000_000 + moved
     assert sender.attempt(told).receipt_due is None

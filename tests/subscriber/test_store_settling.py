@@ -32,9 +32,10 @@ def test_failed_receipts_tell_what_has_to_be_decided(sender: Sender) -> None:
     alert = sender.add()
     flight = sender.begin()
     sender.end(flight, Outcome(Reason.ACCEPTED, provider_message_id="SM1", by_template=True))
+    sender.clock.advance(9)
     sender.tell("failed", code="63016", detail="outside the window", at_us=START_US + 5)
     failed = sender.failed()
-    assert (failed.attempt, failed.by_template) == (flight.attempt, True)
+    assert (failed.attempt, failed.opened_us, failed.by_template) == (flight.attempt, START_US, True)
     told = failed.receipt
     assert (told.message_id, told.state, told.code, told.detail, told.at_us) == (
         "SM1",
@@ -179,6 +180,29 @@ def test_settle_failed_leaves_what_a_person_has_set(sender: Sender) -> None:
     sender.clock.advance(1)
     assert sender.settle(SOON) == Closed()
     assert sender.state(alert) == "accepted"
+    assert balanced(sender)
+
+
+def test_settle_failed_of_other_deliveries_than_those_decided_upon_does_nothing(sender: Sender) -> None:
+    """Two messages told it, and the second one fails between the decision on the first one and its record."""
+    alert = sender.add()
+    first = sender.begin()
+    sender.end(first, TIMEOUT)
+    second = sender.begin()
+    sender.end(second, taken("SM2"))
+    late(sender, first, taken("SM1"))
+    sender.tell("failed", "SM1")
+    failed = sender.failed()
+    assert failed.deliveries == ()
+    sender.tell("failed", "SM2")
+    assert sender.store.settle_failed(failed, UNDELIVERED, GiveUp(DeliveryState.DEAD)) is None
+    assert sender.state(alert) == "accepted"
+    again, other = sender.store.failed_receipts([CHANNEL])
+    assert [[delivery.alert for delivery in each.deliveries] for each in (again, other)] == [[alert], [alert]]
+    assert sender.store.settle_failed(again, UNDELIVERED, SOON) == Closed(DeliveryState.PENDING)
+    assert sender.store.settle_failed(other, UNDELIVERED, GiveUp(DeliveryState.DEAD)) is None
+    assert sender.settle(GiveUp(DeliveryState.DEAD)) == Closed()
+    assert sender.state(alert) == "pending"
     assert balanced(sender)
 
 

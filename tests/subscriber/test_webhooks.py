@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from subscriber.channels.meta_receipts import message_key
 from subscriber.store import Store
 from tests.support.clock import START_US, FakeClock
 from tests.support.webhook_site import VERIFY_TOKEN, WebhookSite, inbound_form, meta_call, status_form, webhook_site
@@ -185,7 +186,7 @@ def test_meta_greeting_repeats_the_challenge_for_our_token_alone(site: WebhookSi
 
 
 def test_meta_call_of_many_receipts_takes_all(site: WebhookSite) -> None:
-    alerts = [site.accepted(f"wamid.{number}", "business") for number in range(5)]
+    alerts = [site.accepted(message_key(f"wamid.{number}"), "business") for number in range(5)]
     told = [
         status(f"wamid.{number}", state)
         for number in range(5)
@@ -199,7 +200,7 @@ def test_meta_call_of_many_receipts_takes_all(site: WebhookSite) -> None:
 
 
 def test_meta_receipt_failed_after_acceptance_is_found_with_code_and_words(site: WebhookSite) -> None:
-    site.accepted("wamid.1", "business")
+    site.accepted(message_key("wamid.1"), "business")
     error = {"code": 131047, "title": "Re-engagement message", "error_data": {"details": "More than 24 hours"}}
     assert site.meta(meta_call([status("wamid.1", "failed", errors=[error])])).status_code == 200
     assert site.woken == ["business"]
@@ -209,7 +210,7 @@ def test_meta_receipt_failed_after_acceptance_is_found_with_code_and_words(site:
 
 
 def test_meta_call_about_another_number_is_taken_and_means_nothing(site: WebhookSite) -> None:
-    alert = site.accepted("wamid.1", "business")
+    alert = site.accepted(message_key("wamid.1"), "business")
     call = meta_call([status("wamid.1", "delivered")], phone_id="100000000000009")
     assert site.meta(call).status_code == 200
     assert site.state(alert, "business") == "accepted"

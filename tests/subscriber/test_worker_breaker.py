@@ -138,19 +138,30 @@ def test_worker_whose_probe_raises_asks_again_later(
     assert len(channel.sent) == 3
 
 
-def test_worker_whose_probe_is_refused_pauses_and_tells_the_others(bench: Bench, clock: FakeClock) -> None:
-    """The credentials were revoked while the provider was away: an end of its failure, and a person's task."""
+def test_worker_whose_probe_is_refused_lets_one_delivery_show_it(bench: Bench, clock: FakeClock) -> None:
+    """A key that may send and nothing else: the refusal shows that the provider answers, and the alert goes out."""
     channel = failing(UNAUTHORIZED)
     desk = bench.desk(channel)
     fail_three_times(bench, clock, desk)
     clock.advance(5)
-    wait_until(lambda: desk.paused)
-    wait_until(lambda: bench.announced)
-    assert bench.announced[0].event_type == "CHANNEL_UNAUTHORIZED"
-    assert len(channel.sent) == 3
-    assert desk.resume()
-    clock.advance(1)
     wait_until(lambda: len(channel.sent) == 4)
+    wait_until(lambda: desk.up)
+    assert (channel.probed, desk.paused, bench.announced) == (1, False, [])
+
+
+def test_worker_whose_probe_and_send_are_refused_pauses_and_tells_the_others(bench: Bench, clock: FakeClock) -> None:
+    """The credentials were revoked while the provider was away: an end of its failure, and a person's task."""
+    channel = failing(UNAUTHORIZED)
+    channel.answers.append(UNAUTHORIZED)
+    desk = bench.desk(channel)
+    fail_three_times(bench, clock, desk)
+    clock.advance(5)
+    wait_until(lambda: bench.announced)
+    assert (desk.paused, desk.breaker.state) == (True, BreakerState.CLOSED)
+    assert bench.announced[0].event_type == "CHANNEL_UNAUTHORIZED"
+    assert len(channel.sent) == 4
+    assert desk.resume()
+    wait_until(lambda: len(channel.sent) == 5)
 
 
 def test_worker_whose_probe_is_told_to_wait_leaves_the_provider_alone(bench: Bench, clock: FakeClock) -> None:

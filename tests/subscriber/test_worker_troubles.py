@@ -154,9 +154,9 @@ def test_worker_lost_its_lease_while_sending_drops_the_result(bench: Bench, stor
     alert = bench.add()
     bench.start(desk)
     wait_until(lambda: bench.metric("leases_lost_total") == 1)
-    delivery = bench.wait_for(alert, "dead")
-    assert [attempt["reason"] for attempt in delivery["attempts"]] == ["timeout"]
-    assert desk.wait_needed() == 35
+    bench.wait_for(alert, "dead")
+    wait_until(lambda: [each["reason"] for each in bench.delivery(alert)["attempts"]] == ["rate_limited"])
+    assert (bench.delivery(alert)["status"], desk.wait_needed()) == ("dead", 35)
     assert bench.metric("deliveries_total", channel="telegram", state="accepted") == 0
 
 

@@ -12,6 +12,7 @@ Owns the messages of the one phone number, the webhook that was set up for it, a
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import itertools
@@ -144,7 +145,7 @@ class MetaMessages:
         number = sender.removeprefix("+")
         with self._lock:
             self.windows[sender] = moment + WINDOW_SECONDS
-            message_id = self._next_id()
+            message_id = self._next_id(sender)
         message = {
             "from": number,
             "id": message_id,
@@ -186,14 +187,20 @@ class MetaMessages:
     def take(self, recipient: str, reference: str, failed_code: int | None) -> str:
         """Note a message that was accepted and return its id."""
         with self._lock:
-            message_id = self._next_id()
+            message_id = self._next_id(recipient)
             self._sent[message_id] = _Sent(recipient, reference, failed_code)
         for state in self.told_at_once:
             self.report(message_id, "failed" if failed_code and state == self.told_at_once[-1] else state)
         return message_id
 
-    def _next_id(self) -> str:
-        return f"wamid.{next(self._numbers):036X}"
+    def _next_id(self, person: str) -> str:
+        """Return an id as Meta's are, by its documents' examples: base64 that holds the person's number."""
+        digits = person.removeprefix("+").encode()
+        own = f"{next(self._numbers):018X}".encode()
+        content = (
+            b"\x1c\x18" + bytes([len(digits)]) + digits + b"\x15\x02\x00\x11\x18" + bytes([len(own)]) + own + b"\0"
+        )
+        return f"wamid.{base64.b64encode(content).decode()}"
 
 
 def payload(**value: Sequence[Mapping[str, Any]]) -> dict[str, object]:

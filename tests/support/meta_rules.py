@@ -30,6 +30,7 @@ from tests.support.meta_messages import (
     MetaMessages,
 )
 from tests.support.provider_rules import Judgement, Message, ProviderRequest, Reply, json_reply, utf16_length
+from tests.support.strict_limits import PairLimits
 
 __all__ = [
     "META_APP_SECRET",
@@ -117,10 +118,12 @@ class MetaRules(MetaMessages):
 
     Attributes:
         templates: how many parameters the body of each approved template takes, by name and language.
+        pairs: refuses what comes too fast for one person (131056); None takes it.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         super().__init__(now)
+        self.pairs: PairLimits | None = None
         self.templates = {
             (META_TEMPLATE, META_TEMPLATE_LANGUAGE): 1,
             (META_TEMPLATE_OF_THREE, META_TEMPLATE_LANGUAGE): 3,
@@ -163,6 +166,8 @@ class MetaRules(MetaMessages):
             if not self.tells_window_late:
                 raise _RefusedError(131047)
             fails_later = fails_later or 131047
+        if self.pairs is not None and not self.pairs.takes(META_PHONE_ID, recipient):
+            raise _RefusedError(131056)
         message_id = self.take(recipient, _reference(payload.get("biz_opaque_callback_data")), fails_later)
         return Judgement(
             reply=json_reply(

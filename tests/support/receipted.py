@@ -88,7 +88,7 @@ class Sender:
     def tell(self, state: str, message_id: str = "SM1", reference: str = "", **fields: Any) -> Noted:
         """Note a receipt."""
         receipt = Receipt(message_id, ReceiptState(state), reference=reference, **fields)
-        return self.store.note_receipt(PROVIDER, [CHANNEL], receipt)
+        return self.store.note_receipt(PROVIDER, [CHANNEL], receipt, polling=self.mode is ReceiptMode.POLLING)
 
     def failed(self) -> FailedReceipt:
         """Return the one failed message that nobody has settled."""

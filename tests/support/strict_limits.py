@@ -21,6 +21,7 @@ from bus.clock import Clock
 CHAT_BURST = 5
 GROUP_MESSAGES, GROUP_SECONDS = 20, 60.0
 BOT_MESSAGES, BOT_SECONDS = 30, 1.0
+PAIR_BURST, PAIR_SECONDS = 45, 6.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,33 @@ class _Chat:
         self._forgotten_at = max(self._forgotten_at, now) + 1.0
         if self._minute is not None:
             self._minute.append(now)
+
+
+class PairLimits:
+    """WhatsApp's limit of what one business writes to one person: a message in 6 s, of which a burst borrows.
+
+    The pair rate limit of developers.facebook.com/documentation/business-messaging/whatsapp/throughput: up to 45
+    messages at once, after which as many times 6 s must pass before the next burst. Safe for threads.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin as if nothing had been sent; all times are the clock's monotonic seconds."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._paid_at: dict[tuple[str, str], float] = {}  # when nothing is borrowed any more
+        #: The person of every message that was refused, in order.
+        self.refusals: list[str] = []
+
+    def takes(self, sender: str, recipient: str) -> bool:
+        """Count a message where it may pass, and say whether it may."""
+        with self._lock:
+            now = self._clock.monotonic()
+            paid_at = max(now, self._paid_at.get((sender, recipient), now))
+            if paid_at - now > (PAIR_BURST - 1) * PAIR_SECONDS:
+                self.refusals.append(recipient)
+                return False
+            self._paid_at[sender, recipient] = paid_at + PAIR_SECONDS
+            return True
 
 
 def _next_in(times: deque[float], seconds: float) -> float:

@@ -6,7 +6,15 @@ import requests
 
 from tests.support.clock import FakeClock
 from tests.support.provider_server import TELEGRAM_CHAT, TELEGRAM_GROUP, TELEGRAM_TOKEN, ProviderServer
-from tests.support.strict_limits import BOT_MESSAGES, CHAT_BURST, GROUP_MESSAGES, StrictLimits
+from tests.support.strict_limits import (
+    BOT_MESSAGES,
+    CHAT_BURST,
+    GROUP_MESSAGES,
+    PAIR_BURST,
+    PAIR_SECONDS,
+    PairLimits,
+    StrictLimits,
+)
 from tests.support.telegram_rules import TelegramRules
 
 
@@ -65,6 +73,18 @@ def test_bot_takes_thirty_a_second_over_all_its_chats() -> None:
     assert limits.refusals[0].rule == "bot"
     clock.advance(1.0)
     assert limits.wait_asked("555999") is None
+
+
+def test_pair_takes_a_burst_of_which_each_message_is_paid_back_in_six_seconds() -> None:
+    clock = FakeClock()
+    limits = PairLimits(clock)
+    assert [limits.takes("us", "a") for _ in range(PAIR_BURST + 1)] == [True] * PAIR_BURST + [False]
+    assert limits.takes("us", "b")
+    clock.advance(PAIR_SECONDS)
+    assert [limits.takes("us", "a"), limits.takes("us", "a")] == [True, False]
+    clock.advance(PAIR_BURST * PAIR_SECONDS)
+    assert all(limits.takes("us", "a") for _ in range(PAIR_BURST))
+    assert limits.refusals == ["a", "a"]
 
 
 def test_rules_with_limits_answer_429_and_accept_nothing() -> None:

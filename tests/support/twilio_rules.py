@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from tests.support.provider_rules import Judgement, Message, ProviderRequest, Reply, json_reply, utf16_length
+from tests.support.strict_limits import PairLimits
 from tests.support.twilio_messages import (
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
@@ -94,10 +95,12 @@ class TwilioRules(TwilioMessages):
 
     Attributes:
         templates: how many variables the body of each approved template has, by ContentSid.
+        pairs: lets what comes too fast for one person fail later (63018); None delivers it.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         super().__init__(now)
+        self.pairs: PairLimits | None = None
         self.senders = {TWILIO_SENDER, TWILIO_SANDBOX_SENDER}
         self.templates = {TWILIO_CONTENT_SID: 3, TWILIO_CONTENT_SID_OF_ONE: 1}
 
@@ -193,7 +196,10 @@ class TwilioRules(TwilioMessages):
             return None
         if form.get("From") == WHATSAPP + TWILIO_SANDBOX_SENDER and recipient == TWILIO_NOT_JOINED:
             return 63015
-        return None if form.get("ContentSid") or self.window_is_open(recipient) else 63016
+        if not form.get("ContentSid") and not self.window_is_open(recipient):
+            return 63016
+        too_fast = self.pairs is not None and not self.pairs.takes(form.get("From", ""), recipient)
+        return 63018 if too_fast else None
 
     def rate_limited(self, retry_after: int | None) -> Reply:
         """20429: HTTP 429, never processed, always safe to retry; how long to wait is rarely said."""

@@ -111,6 +111,11 @@ def _coded(status: int, code: int) -> Callable[[], Fault]:
     return lambda: error(status, code=code)
 
 
+def failed_at_once() -> Fault:
+    """Twilio's resource of a message outside of the window that has failed already."""
+    return error(201, body=b'{"sid": "SM1", "status": "failed", "error_code": 63016, "error_message": null}')
+
+
 def _titled(code: int, title: str) -> Callable[[], Fault]:
     content = {"message": f"(#{code}) {title}", "type": "OAuthException", "code": code}
     return lambda: error(400, body=json.dumps({"error": content}).encode())
@@ -175,6 +180,9 @@ def _twilio() -> Iterator[Case]:
     yield Case(TWILIO, "the recipient has opted out", twilio(there.TWILIO_OPTED_OUT))
     for status, code, answer in codes:
         yield Case(TWILIO, answer, twilio(), [_coded(status, code)], "twilio")
+    template = twilio(content_sid=there.TWILIO_CONTENT_SID)
+    yield Case(TWILIO, "outside of the window, told under 201", template, [failed_at_once, ok], "twilio", inbound=True)
+    yield Case(TWILIO, "no such template, the window unknown", template, [_coded(400, 21655), ok], "twilio")
     yield Case(TWILIO, "too many requests, Retry-After 7", twilio(), [lambda: rate_limited(7)], "twilio")
     yield Case(TWILIO, "a message that failed at once, under 200", twilio(), [ok_false], "twilio")
     yield Case(TWILIO, "a gateway's page", twilio(), [lambda: error(502, body=b"<html>Bad Gateway</html>")], "twilio")
@@ -207,6 +215,8 @@ def _meta() -> Iterator[Case]:
     closed = [_coded(400, 131047), ok]
     with_template = meta(template=there.META_TEMPLATE_OF_THREE)
     yield Case(META, "outside of the window that was thought open", with_template, closed, "meta", inbound=True)
+    refused = [_coded(400, 132001), ok]
+    yield Case(META, "no such template in this language, the window unknown", with_template, refused, "meta")
     for status, code, answer in codes:
         yield Case(META, answer, meta(), [_coded(status, code)], "meta")
     for code, title in templates:

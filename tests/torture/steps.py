@@ -71,8 +71,8 @@ STEPS: Final = (
 )
 
 
-#: Says Telegram's limits for a chat and for its bot, which the launcher lifts.
-PACE: Final = "subscriber.channels.telegram:limits_of"
+#: Say how fast a chat and a person may be written to, which the launcher lifts.
+PACES: Final = ("subscriber.channels.telegram:limits_of", "subscriber.channels.twilio:limits_of")
 
 
 def check() -> None:
@@ -81,7 +81,8 @@ def check() -> None:
     Raises:
         StepMissing: Something does not.
     """
-    resolve(PACE)
+    for pace in PACES:
+        resolve(pace)
     for step in STEPS:
         owner, name = resolve(step.target)
         if not callable(getattr(owner, name)):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from subscriber.channels import telegram, twilio
+from subscriber.channels.building import build_channel, placeholder_configs
 from tests.support.waiting import wait_until
+from tests.torture import victim
 from tests.torture.disks import Disks
 from tests.torture.orders import Orders
 from tests.torture.site import Site
@@ -49,6 +52,15 @@ def orders(site: Site, **what: str | int | None) -> Orders:
 def notes(site: Site, kind: str) -> list[str]:
     path = site.tokens / f"{kind}-1"
     return path.read_text(encoding="ascii").splitlines() if path.exists() else []
+
+
+def test_daemon_of_a_victim_sends_without_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (telegram, twilio):
+        monkeypatch.setattr(module, "limits_of", module.limits_of)  # put back at the end
+    victim._lift_pace()
+    for config in placeholder_configs():
+        with closing(build_channel(config, rehearsal=True, environ={})) as channel:
+            assert channel.pace == ()
 
 
 def test_trader_dies_before_the_commit_and_was_promised_nothing(site: Site, trader: Victim) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from bus.clock import SystemClock
 from tests.torture.orders import Orders
-from tests.torture.steps import PACE, STEPS, Role, resolve
+from tests.torture.steps import PACES, STEPS, Role, resolve
 
 if sys.platform != "win32":
     import resource
@@ -117,8 +117,9 @@ def _listen(asked_to_end: Callable[[], object]) -> None:
 
 
 def _lift_pace() -> None:
-    owner, name = resolve(PACE)
-    setattr(owner, name, lambda *_: ())
+    for pace in PACES:
+        owner, name = resolve(pace)
+        setattr(owner, name, lambda *_: ())
 
 
 # --- the clock and the quota --------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("receipt", sa.Text(), comment="the newest word of ReceiptState; NULL where none is expected"),
         sa.Column("receipt_us", sa.BigInteger(), comment="since when, by the provider's clock where it says so"),
         sa.Column("receipt_due", sa.BigInteger(), comment="when to ask the provider next; NULL for not at all"),
+        sa.Column("receipt_until", sa.BigInteger(), comment="how long to wait for one: a day from the acceptance"),
         sa.Column(
             "by_template", sa.Boolean(), comment="sent in an approved template; NULL while nobody knows the answer"
         ),
@@ -42,6 +43,7 @@ def upgrade() -> None:
         ),
         sa.Column("moved_from", sa.Text(), comment="a digest of the configured target that has moved"),
         sa.Column("moved_to", sa.Text()),
+        sa.Column("target", sa.Text(), comment="a digest of the configured target that all of this is about"),
         sa.PrimaryKeyConstraint("channel", name=op.f("channel_memory_pkey")),
     )
 
