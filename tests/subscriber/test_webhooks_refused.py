@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlencode
 
@@ -195,7 +196,7 @@ def test_call_while_the_database_is_away_is_503_and_taken_when_it_is_repeated(
     """The provider repeats it; nothing of it counts before it is stored."""
     alert = site.accepted("SM1")
 
-    def away(*_args: object) -> None:
+    def away(*_args: object, **_options: object) -> None:
         raise StoreError("The database is locked by another program.")
 
     with monkeypatch.context() as patch:
@@ -209,6 +210,17 @@ def test_call_while_the_database_is_away_is_503_and_taken_when_it_is_repeated(
     assert site.results() == {"failed": 1, "ok": 1}
 
 
+def test_calls_that_are_begun_and_never_ended_take_a_bounded_room(site: WebhookSite) -> None:
+    """Anybody may begin a call: beyond so many none is read, and the provider repeats its own."""
+    address = (site.http.base_url.host, site.http.base_url.port or 80)
+    begun = f"POST /webhooks/twilio HTTP/1.1\r\nHost: {address[0]}\r\nContent-Length: 9\r\n\r\nhalf".encode()
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(socket.create_connection(address, 10)).sendall(begun)
+        wait_until(lambda: site.twilio(DELIVERED).status_code == 503)
+    wait_until(lambda: site.twilio(DELIVERED).status_code == 200)
+
+
 def test_calls_while_the_database_hangs_leave_the_api_its_threads(
     site: WebhookSite, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,10 +230,10 @@ def test_calls_while_the_database_hangs_leave_the_api_its_threads(
     note = store.note_receipt
     waiting = []
 
-    def hang(*args: object) -> object:
+    def hang(*args: object, polling: bool) -> object:
         waiting.append(args)
         hanging.wait(30)
-        return note(*args)  # type: ignore[arg-type]  # as they came
+        return note(*args, polling=polling)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr(store, "note_receipt", hang)
     with ThreadPoolExecutor(60) as pool:

@@ -29,12 +29,12 @@ def torture(folder: Path, *arguments: str) -> tuple[int, int, int, str]:
 
 
 def aimed(folder: Path, flaw: str, step: str) -> tuple[int, int, int, str]:
-    """Break the daemon on purpose and kill it at one step; a slow machine gets longer until it was killed there."""
+    """Break the daemon on purpose and kill it at one step; a slow machine gets longer to be found out."""
     result = EXIT_GOOD, 0, 0, ""
     for seconds in ("6", "20", "60"):
         (folder / seconds).mkdir()
         result = torture(folder / seconds, "--seconds", seconds, "--break", flaw, "--steps", step, "--nemeses", "none")
-        if re.search(rf"^{re.escape(step)} +daemon +[1-9]", result[3], re.MULTILINE):
+        if result[1] or result[2]:
             break
     return result
 
