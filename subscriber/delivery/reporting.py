@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from bus.clock import MICROSECONDS, Clock
-from subscriber.deliveries import Decision, Delivery, DeliveryState, Outcome, RetryAt, severity_of
+from subscriber.deliveries import Decision, Delivery, DeliveryState, Outcome, Reason, RetryAt, severity_of
 from subscriber.delivery.late import LateAnswer
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store.receipts import Closed
@@ -37,12 +37,16 @@ class Reporter:
             age = (self._clock.now_us() - delivery.published_us) / MICROSECONDS
             self._metrics.accepted(self._channel, severity_of(delivery.alert), age, str(delivery.alert.id))
             self._taken(closed)
-            logger.info("delivered", extra={**fields, "age_seconds": round(age, 3)})
+            told = "delivered" if closed.state is DeliveryState.DELIVERED else "accepted"
+            logger.info(told, extra={**fields, "age_seconds": round(age, 3)})
         elif isinstance(decision, RetryAt):
             if decision.in_doubt and delivery.state is not DeliveryState.IN_DOUBT:
                 self.entered(DeliveryState.IN_DOUBT)
-            wait = (decision.due_at_us - self._clock.now_us()) / MICROSECONDS
-            logger.warning("not delivered, is tried again", extra={**fields, "in_seconds": round(wait, 1)})
+            if outcome.reason is Reason.UNAUTHORIZED:
+                logger.warning("not delivered, waits until its channel is resumed", extra=fields)
+            else:
+                wait = max(0.0, (decision.due_at_us - self._clock.now_us()) / MICROSECONDS)
+                logger.warning("not delivered, is tried again", extra={**fields, "in_seconds": round(wait, 1)})
         elif closed.state is not None:
             self.entered(closed.state)
             logger.error("not delivered, given up", extra={**fields, "state": closed.state.value})
