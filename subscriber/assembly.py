@@ -18,7 +18,7 @@ from subscriber.deliveries import PlannedDelivery, ReceiptMode
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
-from subscriber.desks import RECEIPTS_COME, fallbacks_of, set_up_desks
+from subscriber.desks import fallbacks_of, set_up_desks
 from subscriber.intake.announcing import Announcer
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.ingest import Ingest
@@ -134,7 +134,7 @@ class Assembly:
                 announce=partial(self.tell_elsewhere, desk.name),
             )
             for desk in self.desks.values()
-            if desk.channel.receipts in RECEIPTS_COME and not dry_run
+            if desk.channel.receipts.comes and not dry_run
         }
 
     def plan(self, alert: Alert) -> tuple[PlannedDelivery, ...]:
@@ -199,7 +199,7 @@ class Assembly:
             self.metrics.channel_up(name, up=view.up)
             self.metrics.breaker(name, is_open=view.breaker.state is not BreakerState.CLOSED)
             self.metrics.held(name, view.held_until_us)
-            if desk.channel.receipts in RECEIPTS_COME:
+            if desk.channel.receipts.comes:
                 self.metrics.receipts_waiting(name, receipts.get(name, 0))
 
     def not_ready(self) -> list[str]:

@@ -106,6 +106,11 @@ class ReceiptMode(StrEnum):
     POLLING = "polling"
     WEBHOOK = "webhook"
 
+    @property
+    def comes(self) -> bool:
+        """Whether receipts are to be waited for."""
+        return self in {ReceiptMode.POLLING, ReceiptMode.WEBHOOK}
+
 
 class Window(StrEnum):
     """Whether WhatsApp lets us write freely: for 24 hours after the person's last message; shown in the status."""

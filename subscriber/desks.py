@@ -12,16 +12,13 @@ from bus.errors import AlertBusError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import ChannelConfig
 from subscriber.channels.memory import Changes, ChannelMemory
-from subscriber.deliveries import Message, Outcome, ReceiptMode
+from subscriber.deliveries import Message, Outcome
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.meters import Meters
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
-
-#: The modes in which receipts come.
-RECEIPTS_COME = frozenset({ReceiptMode.POLLING, ReceiptMode.WEBHOOK})
 
 
 def set_up_desks(
@@ -62,7 +59,7 @@ def set_up_desks(
             memory=ChannelMemory(store.remembered(name), partial(_keep, store, name)),
             now_us=clock.now_us,
         )
-        metrics.add_channel(name, enabled=True, receipts=channel.receipts in RECEIPTS_COME)
+        metrics.add_channel(name, enabled=True, receipts=channel.receipts.comes)
         desks[name] = ChannelDesk(channel, clock, meters=meters, rng=rng)
     for name, desk in desks.items():
         since_us = clock.now_us() - round(desk.pace_memory_seconds * MICROSECONDS)

@@ -7,7 +7,7 @@ from typing import Final
 
 from bus.clock import MICROSECONDS, Clock
 from subscriber.channels.channel import Channel
-from subscriber.deliveries import Outcome, Reason, ReceiptMode
+from subscriber.deliveries import Outcome, Reason
 from subscriber.delivery.meters import Pace
 from subscriber.policy.retry import (
     LONGEST_DUE_WAIT_SECONDS,
@@ -16,7 +16,6 @@ from subscriber.policy.retry import (
     says_wait,
 )
 
-_RECEIPTS_COME: Final = frozenset({ReceiptMode.POLLING, ReceiptMode.WEBHOOK})
 #: Where a refusal may come by receipt, an acceptance says nothing: it came before each of them. Only when the longest
 #: hold and as long a time again passed without one is the provider content.
 _CONTENT_AFTER_SECONDS: Final = 2 * LONGEST_UNSAID_WAIT_SECONDS
@@ -37,7 +36,7 @@ class Holds:
             clock: The daemon's.
         """
         self._memory = channel.memory
-        self._told_by_receipt = channel.receipts in _RECEIPTS_COME
+        self._told_by_receipt = channel.receipts.comes
         self._pace = pace
         self._clock = clock
         self._lock = threading.Lock()

@@ -26,8 +26,6 @@ _attempt: Final = schema.attempt
 
 #: Outcomes that are the channel's fault and say nothing about the delivery: they do not count as a retry.
 NOT_COUNTED: Final = frozenset({Reason.RATE_LIMITED, Reason.UNAUTHORIZED})
-#: How a channel hears of receipts where it hears of any.
-TOLD_LATER: Final = frozenset({ReceiptMode.POLLING, ReceiptMode.WEBHOOK})
 #: How long after its acceptance a message is first asked for.
 _FIRST_ASKED_US: Final = 2 * MICROSECONDS
 #: How long after its acceptance a message counts as one whose receipt is still to come.

@@ -29,7 +29,6 @@ from subscriber.errors import LeaseLost
 from subscriber.store import schema
 from subscriber.store.arrivals import Ended, apply_news, lock_message
 from subscriber.store.consequences import (
-    TOLD_LATER,
     changes_of,
     check_final,
     closing,
@@ -111,7 +110,7 @@ class Delivering(StorePart):
             StoreError: The database can't be used at the moment; nothing was recorded, and trying again is harmless.
         """
         now_us = self._now_us()
-        told_later = receipts in TOLD_LATER
+        told_later = receipts.comes
         closed = {"which": attempt, "took": seconds, **closing(outcome, decision, now_us)}
         close = _close_attempt
         if told_later:

@@ -25,7 +25,6 @@ from subscriber.deliveries import (
 from subscriber.store import schema
 from subscriber.store.arrivals import ARRIVED, Held, apply_news, end_untold, held, lock_message, uncount
 from subscriber.store.consequences import (
-    TOLD_LATER,
     changes_of,
     closing,
     end_attempt,
@@ -157,7 +156,7 @@ class Settling(Failed):
         """
         now_us = self._now_us()
         late = {"which": attempt, **closing(outcome, Done(), now_us)}
-        told_later = receipts in TOLD_LATER
+        told_later = receipts.comes
         message_id: str | None = late["message_id"]
         with self.database.writing() as connection:
             if told_later and message_id is not None:
