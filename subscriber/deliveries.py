@@ -35,6 +35,7 @@ class Why(StrEnum):
     DISABLED = "disabled"
     OFF = "off"
     DRY_RUN = "dry_run"
+    ACKNOWLEDGED = "acknowledged"  #: a person knows of it, and nobody further is to be woken
 
 
 class Mark(StrEnum):
@@ -50,6 +51,29 @@ class Step(StrEnum):
 
     FIRST = "first"
     FALLBACK = "fallback"
+
+
+def escalation_step(turn: int) -> str:
+    """Return the word for a turn of an escalation, the first of which is 1."""
+    return f"escalation {turn}"
+
+
+class DigestKind(StrEnum):
+    """Why alerts are told in one message; a closed set, and a metric's label."""
+
+    STORM = "storm"  #: one by one they would take too long at the provider's pace
+    CRITICALS = "criticals"  #: the same for CRITICAL alone: a line for each
+    GROUP = "group"  #: their route groups them
+    QUIET = "quiet"  #: they were held in quiet hours
+    SILENCE = "silence"  #: they were held, or are told again, at the end of a silence
+
+
+class DigestState(StrEnum):
+    """Where a digest stands; a closed set."""
+
+    OPEN = "open"  #: its members wait for it
+    TOLD = "told"  #: its provider took it: the members are `folded`
+    SPLIT = "split"  #: refused for good: its members are in two others, or alone
 
 
 class Reason(StrEnum):
@@ -170,6 +194,14 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Button:
+    """What a person may press below a message, where the provider has such a thing."""
+
+    label: str
+    data: str  #: what the provider tells back, at most 64 bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What one request tells one target."""
 
@@ -179,6 +211,7 @@ class Message:
     silent: bool = False  #: delivered without a sound
     parameters: tuple[str, ...] = ()  #: the same for an approved template, where the channel has one
     reference: str = ""  #: of the attempt, for providers that tell it back with their receipts; harmless to show
+    buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +259,44 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Handling:
+    """What a route said of a delivery when it was planned; kept with it: a reload changes nothing that waits."""
+
+    route: str = ""  #: the route that planned it; empty where none did
+    silent: bool = False  #: delivered without a sound
+    template: str | None = None  #: by its name; None for what the channel and the kind have
+    fallbacks: tuple[str, ...] | None = None  #: who tells it instead, in order; None for the default, empty for nobody
+
+
+#: What holds where no route said anything.
+PLAIN: Final = Handling()
+
+
+@dataclass(frozen=True, slots=True)
+class Dedup:
+    """Alerts of one fingerprint are told once in a window; what else comes in it is counted."""
+
+    fingerprint: bytes  #: 16 bytes
+    window_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Alerts of one batch are told in one message."""
+
+    wait_us: int  #: after the first of a group
+    interval_us: int  #: between two messages of a group, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Whom to tell, one after the other, while nobody acknowledges an alert."""
+
+    ack_within_us: int  #: before each turn
+    channels: tuple[str, ...]  #: of each turn, the first of which is turn 1
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedDelivery:
     """A delivery that a route asks for, before it is stored."""
 
@@ -234,6 +305,12 @@ class PlannedDelivery:
     state: DeliveryState = DeliveryState.PENDING
     why: Why | None = None
     step: Step = Step.FIRST
+    handling: Handling = PLAIN
+    max_age_us: int | None = None  #: since publication; None means never
+    batch: str | None = None  #: what is due with the same word is told in one message
+    dedup: Dedup | None = None
+    grouping: Grouping | None = None  #: of its batch
+    escalation: Escalation | None = None  #: of its alert; the first that a delivery of it has counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +326,13 @@ class Delivery:
     retries: int  #: attempts that count and ended without acceptance
     lease: str  #: token of this claim; a result is recorded only while the row still has it
     possible_repeat: bool = False  #: an earlier attempt may have reached the person
+    expires_at_us: int | None = None  #: when it is too old to be sent; None means never
+    handling: Handling = PLAIN
+    step: str = Step.FIRST.value
+    batch: str | None = None  #: what is due with the same word is told in one message
+    digest: int | None = None  #: the digest that tells it, once that is fixed
+    more: int = 0  #: alerts like it that were counted instead of sent, and that it tells of
+    more_since_us: int | None = None  #: when the first of these was published
 
     def log_fields(self) -> dict[str, str]:
         """Return the keys under which every log line tells of this delivery."""

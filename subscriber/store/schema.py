@@ -38,6 +38,8 @@ Number: Final = BigInteger().with_variant(Integer, "sqlite")
 #: The rows a worker has something to do with. Literal, and the same text in the index and in each statement: SQLite
 #: uses a partial index only where the statement repeats the index's condition word by word.
 OPEN: Final = text("status IN ('pending', 'in_doubt')")
+#: What expired, and nobody was told of yet.
+UNTOLD_EXPIRED: Final = text("status = 'expired' AND told_by IS NULL")
 #: What a dry run shows once and never sends.
 UNREHEARSED: Final = text("status = 'suppressed' AND why = 'dry_run' AND retries = 0")
 
@@ -47,6 +49,9 @@ UNTOLD: Final = text("receipt IN ('queued', 'sent')")
 UNSETTLED: Final = text("settled_us IS NULL AND attempt_id IS NOT NULL")
 #: Receipts of messages that nobody knows, or does not know yet.
 STRAY: Final = text("attempt_id IS NULL")
+
+#: Silences and escalations that go on.
+UNENDED: Final = text("ended_us IS NULL")
 
 #: The streams of which people may still have to be told.
 WATCHED: Final = text(
@@ -103,6 +108,15 @@ notification_queue: Final = Table(
     Column("last_reason", Text),
     Column("last_detail", Text),
     Column("last_code", Text),
+    Column("handling", Text, comment="JSON of Handling; NULL for the defaults"),
+    Column("expires_at", BigInteger, comment="when it is too old to be sent; NULL means never"),
+    Column("batch", Text, comment="what is due with the same word is told in one message"),
+    Column("digest", BigInteger, comment="the digest that tells it"),
+    Column("follows", Boolean, comment="true where another delivery of its digest is claimed for all; else NULL"),
+    Column("more", Integer, comment="how many were counted instead of sent; NULL where it ends no window"),
+    Column("more_since", BigInteger, comment="when the first of these was published"),
+    Column("told_by", LargeBinary, comment="the alert that tells of it instead"),
+    Column("handed_over", Boolean, comment="true where a fallback tells it, too; else NULL"),
     UniqueConstraint("alert_id", "channel", "step"),
     # In the order in which a channel serves; due_at at the end lets a claim pass over what is not due.
     Index(
@@ -115,6 +129,20 @@ notification_queue: Final = Table(
         sqlite_where=OPEN,
         postgresql_where=OPEN,
     ),
+    Index(
+        "notification_queue_batch",
+        "batch",
+        "channel",
+        sqlite_where=text("batch IS NOT NULL"),
+        postgresql_where=text("batch IS NOT NULL"),
+    ),
+    Index(
+        "notification_queue_digest",
+        "digest",
+        sqlite_where=text("digest IS NOT NULL"),
+        postgresql_where=text("digest IS NOT NULL"),
+    ),
+    Index("notification_queue_expired", "channel", sqlite_where=UNTOLD_EXPIRED, postgresql_where=UNTOLD_EXPIRED),
     Index(
         "notification_queue_rehearsal",
         "channel",
@@ -210,6 +238,97 @@ channel_memory: Final = Table(
     Column("moved_from", Text, comment="a digest of the configured target that has moved"),
     Column("moved_to", Text),
     Column("target", Text, comment="a digest of the configured target that all of this is about"),
+)
+
+#: Messages that tell many deliveries; what one says, and of whom, is fixed when its first attempt is opened.
+digest: Final = Table(
+    "digest",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="a word of DigestKind"),
+    Column("state", Text, nullable=False, comment="a word of DigestState"),
+    Column("created_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger),
+    Column("members", Integer, nullable=False, comment="how many deliveries it tells"),
+    Column("message", Text, comment="JSON of the Message; NULL until its first attempt"),
+    Column("parent", BigInteger, comment="the digest of which it is a half"),
+    Index("digest_channel_created", "channel", "created_us"),
+)
+
+#: For each channel and fingerprint, how long what is like it is counted instead of sent.
+dedup_window: Final = Table(
+    "dedup_window",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, primary_key=True, comment="16 bytes"),
+    Column("until_us", BigInteger, nullable=False),
+    Column("carrier", LargeBinary, comment="the newest alert of the window, which is told at its end"),
+    Index("dedup_window_until", "until_us"),
+)
+
+#: For each channel and batch, when it is told next, or was told last.
+group_window: Final = Table(
+    "group_window",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("batch", Text, primary_key=True),
+    Column("flush_us", BigInteger, nullable=False),
+    Index("group_window_flush", "flush_us"),
+)
+
+silence: Final = Table(
+    "silence",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("matchers", Text, nullable=False, comment="JSON, as the match of a route"),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("starts_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("drops", Boolean, nullable=False, comment="what falls in it is not told at its end"),
+    Column("lets_critical", Boolean, nullable=False, comment="CRITICAL is told all the same"),
+    Column("ended_us", BigInteger, comment="when it ended, or was ended"),
+    Column("ended_by", Text, comment="who ended it before its time"),
+    Index("silence_open", "ends_us", sqlite_where=UNENDED, postgresql_where=UNENDED),
+)
+
+#: Alerts that go to the next channel when nobody acknowledges them.
+escalation: Final = Table(
+    "escalation",
+    metadata,
+    Column("alert_id", LargeBinary, ForeignKey(alert.c.id), primary_key=True),
+    Column("ack_within_us", BigInteger, nullable=False),
+    Column("channels", Text, nullable=False, comment="JSON list: the channel of each turn"),
+    Column("turn", Integer, nullable=False, comment="the next one; the first is 1"),
+    Column("due_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("ended_why", Text, comment="acknowledged, resolved or exhausted"),
+    Index("escalation_due", "due_us", sqlite_where=UNENDED, postgresql_where=UNENDED),
+)
+
+acknowledgement: Final = Table(
+    "acknowledgement",
+    metadata,
+    Column("alert_id", LargeBinary, ForeignKey(alert.c.id), primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("via", Text, nullable=False, comment="api, cli, page or telegram"),
+    Column("note", Text, nullable=False),
+)
+
+#: What people changed: settings, silences, channels.
+change: Final = Table(
+    "change",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("what", Text, nullable=False, comment="a word of ChangeKind"),
+    Column("author", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("detail", Text, nullable=False, comment="JSON, without secrets"),
+    Index("change_at", "at_us"),
 )
 
 stream: Final = Table(
