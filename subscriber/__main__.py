@@ -1,40 +1,36 @@
-"""`alertbus-subscriber`: runs the daemon and asks it things. The only place that reads the environment here.
+"""`alertbus-subscriber`: runs the daemon, checks the configuration, and shows how channels and publishers stand.
 
-Exit codes: 0 done, 2 the configuration has to be changed, 1 anything else.
+What concerns the policy is in `policy_commands`, what was stored in `records_commands`.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Generator, Iterable
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from bus.alerts import Severity, SystemEvent
-from bus.errors import AlertBusError, ConfigurationError
+from bus.errors import ConfigurationError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import Channel, ChannelConfig
 from subscriber.client import NOBODY_ANSWERS, DaemonClient, DaemonError, daemon_believed
+from subscriber.commanding import EXIT_FAILED, AsJson, channel_name, faults_told, read_settings, stored
 from subscriber.console import Printer
 from subscriber.deliveries import DeliveryState
-from subscriber.errors import StoreError
-from subscriber.logs import configure_logging, log_uncaught
 from subscriber.policy.rendering import render
-from subscriber.settings import SubscriberSettings, channel_configs, effective, secret_values
+from subscriber.policy_commands import policy
+from subscriber.records_commands import records
+from subscriber.settings import SubscriberSettings, channel_configs, effective
 from subscriber.status import ChannelView, status_of
 from subscriber.store.journals import journal_files
 from subscriber.store.store import Store
 from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, TEST_EVENT
 
-EXIT_FAILED: Final = 1
-EXIT_CONFIGURATION: Final = 2
 #: What the name of a channel may be to mean every channel.
 ALL: Final = "all"
-_CHANNEL_NAME: Final = "[A-Za-z0-9_-]{1,64}"
 
 app = typer.Typer(
     name="alertbus-subscriber",
@@ -43,54 +39,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and so secrets
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-@contextmanager
-def _faults_told(printer: Printer) -> Generator[None]:
-    """Turn our errors into sentences on standard error, and into the exit code that the contract names."""
-    try:
-        yield
-    except ConfigurationError as error:
-        for problem in error.problems:
-            printer.fault(problem)
-        raise typer.Exit(EXIT_CONFIGURATION) from None
-    except AlertBusError as error:
-        printer.fault(str(error))
-        raise typer.Exit(EXIT_FAILED) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_FAILED) from None
-
-
-def _settings() -> SubscriberSettings:
-    """Read the settings and have logs redacted from here on."""
-    settings = SubscriberSettings.from_environment(os.environ)
-    configure_logging(settings.general.log_level, settings.general.log_format, secret_values(settings))
-    log_uncaught()
-    return settings
-
-
-def _store(settings: SubscriberSettings) -> Store:
-    """Return the daemon's store, not opened; never make a new one, whose emptiness would look like an answer.
-
-    Raises:
-        StoreError: No daemon ever ran with this database.
-    """
-    store = Store(settings.store.database_url.get_secret_value())
-    file = Path(store.database.url.database or "")
-    is_file = not store.database.is_postgresql and not str(file).startswith("file:")
-    if is_file and file.parent.is_dir() and not file.exists():  # a missing folder is told when it is opened
-        raise StoreError(
-            f"There is no database at {settings.store.shown_database_url}: no daemon has run with it. Is this the "
-            "daemon's working directory, and is ALERTBUS_DATABASE_URL the daemon's?"
-        )
-    return store
-
-
-def _channel_name(name: str | None) -> str | None:
-    if name is not None and not re.fullmatch(_CHANNEL_NAME, name):
-        raise typer.BadParameter("must be a channel's name: lower-case letters, digits, - and _")
-    return name
 
 
 @app.command()
@@ -107,8 +55,8 @@ def run(
 ) -> None:
     """Run the daemon until it is stopped; without credentials it starts as a dry run and says so."""
     printer = Printer()
-    with _faults_told(printer):
-        settings = _settings()
+    with faults_told(printer):
+        settings = read_settings()
         from subscriber.service import RunOptions, Service  # noqa: PLC0415 - the other commands need no HTTP server
 
         options = RunOptions(dry_run=dry_run, require_channels=require_channels, interval_seconds=interval)
@@ -123,8 +71,8 @@ def check(
 ) -> None:
     """Tell every fault of the configuration by name, or the settings that hold; exit 2 when there is a fault."""
     printer = Printer(as_json=as_json)
-    with _faults_told(printer):
-        settings = _settings()
+    with faults_told(printer):
+        settings = read_settings()
         from subscriber.service import RunOptions, Service  # noqa: PLC0415
 
         Service(settings, RunOptions(), say=printer.say)  # checks the routes
@@ -165,11 +113,11 @@ def _built(configs: Iterable[ChannelConfig], opened: ExitStack) -> list[Channel]
 def status(*, as_json: AsJson = False) -> None:
     """Show channels and publishers: of the running daemon, or without one what its database says."""
     printer = Printer(as_json=as_json)
-    with _faults_told(printer):
-        settings = _settings()
+    with faults_told(printer):
+        settings = read_settings()
         answer = DaemonClient.of(settings).get("/status")
         if answer is None:
-            with _store(settings) as store:
+            with stored(settings) as store:
                 answer = _stored_status(settings, store)
         with daemon_believed():
             printer.status(answer)
@@ -198,8 +146,8 @@ def test_channel(
 ) -> None:
     """Send a test alert: through the running daemon's queue, or without one straight to the provider."""
     printer = Printer(as_json=as_json)
-    with _faults_told(printer):
-        settings = _settings()
+    with faults_told(printer):
+        settings = read_settings()
         body = {"text": text} | ({} if channel == ALL else {"channel": channel})
         result = DaemonClient.of(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
         if result is None and daemon:
@@ -242,14 +190,14 @@ def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str
 
 @app.command()
 def resume(
-    channel: Annotated[str, typer.Argument(callback=_channel_name, help="The channel's name.")],
+    channel: Annotated[str, typer.Argument(callback=channel_name, help="The channel's name.")],
     *,
     as_json: AsJson = False,
 ) -> None:
     """Let a paused channel of the running daemon send again, once its credentials or its target are put right."""
     printer = Printer(as_json=as_json)
-    with _faults_told(printer):
-        result = DaemonClient.of(_settings()).post(f"/channels/{channel}/resume", {})
+    with faults_told(printer):
+        result = DaemonClient.of(read_settings()).post(f"/channels/{channel}/resume", {})
         if result is None:
             raise DaemonError(f"{NOBODY_ANSWERS} A channel's pause ends with its daemon.")
         with daemon_believed():
@@ -266,27 +214,15 @@ def audit(
 ) -> None:
     """Prove that nothing is missing: every acknowledged number, every planned delivery; exit 1 where it is not so."""
     printer = Printer(as_json=as_json)
-    with _faults_told(printer), _store(_settings()) as store:
+    with faults_told(printer), stored(read_settings()) as store:
         found = store.audit([] if journal is None else journal_files(journal))
         printer.audit(found.fields())
         if not found.balanced:
             raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
-def history(
-    *,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many alerts at most.")] = 20,
-    channel: Annotated[
-        str | None, typer.Option(callback=_channel_name, help="Only alerts that were planned for this channel.")
-    ] = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only alerts with a delivery in this state.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List alerts and what became of them, the newest first; from the database, whether a daemon runs or not."""
-    printer = Printer(as_json=as_json)
-    with _faults_told(printer), _store(_settings()) as store:
-        printer.history(store.history(limit, None, channel, None if state is None else state.value))
+app.add_typer(records)
+app.add_typer(policy)
 
 
 def main() -> None:

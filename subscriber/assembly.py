@@ -10,24 +10,29 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from bus.alerts import Alert, Severity, SystemEvent
+from bus.alerts import Alert, SystemEvent
 from bus.clock import Clock
-from bus.errors import AlertBusError
+from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.channel import ChannelConfig
-from subscriber.deliveries import PlannedDelivery, ReceiptMode
+from subscriber.deliveries import Button, PlannedDelivery, ReceiptMode
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
 from subscriber.desks import fallbacks_of, set_up_desks
+from subscriber.duties import Duties
+from subscriber.errors import RoutingError
 from subscriber.intake.announcing import Announcer
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.ingest import Ingest
 from subscriber.intake.notices import Notices
 from subscriber.intake.vigil import Vigil
 from subscriber.monitoring.metrics import Metrics
+from subscriber.policy.buttons import buttons_for
 from subscriber.policy.retry import RetryPolicy
-from subscriber.policy.routing import RouteTable, plan_deliveries
-from subscriber.settings import SubscriberSettings
+from subscriber.policy.rules import Rules
+from subscriber.policy.templates import Template
+from subscriber.rulebook import RuleBook
+from subscriber.settings import SubscriberSettings, changed_names
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -45,7 +50,7 @@ class Assembly:
         self,
         settings: SubscriberSettings,
         configs: Sequence[ChannelConfig],
-        routes: RouteTable,
+        rules: Rules,
         store: Store,
         *,
         clock: Clock,
@@ -63,13 +68,16 @@ class Assembly:
         self.store = store
         self.clock = clock
         self.dry_run = dry_run
+        #: The channels whose chats are listened to; their messages have buttons.
+        self.heard: frozenset[str] = frozenset()
         self.metrics = Metrics()
         self.metrics.dry_run(on=dry_run)
-        self._routes = routes
         self._store_errors_then = 0
         self._store_failed_at = float("-inf")
         self.desks = set_up_desks(configs, store, metrics=self.metrics, clock=clock, rng=rng, rehearsal=dry_run)
         self._waiting = set(self.desks)
+        self.book = RuleBook(rules, store=store, clock=clock, enabled=self.enabled, dry_run=dry_run)
+        self._add_templates(rules)
         self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
         notices = Notices(store, self.announcer, self.metrics, clock)
         vigil = Vigil(
@@ -104,7 +112,10 @@ class Assembly:
             _worker_settings(settings, interval_seconds, dry_run=dry_run),
             fallbacks=fallbacks_of(self.desks),
             wake=self.wake,
+            template_for=self._template_for,
+            buttons_for=self._buttons_for,
         )
+        self._fallbacks = worker_settings.fallbacks
         self.workers = [
             DeliveryWorker(
                 f"{_holder(settings)}/{desk.name}/{number}",
@@ -115,6 +126,7 @@ class Assembly:
                 rng=rng,
                 settings=worker_settings,
                 announce=partial(self.tell_elsewhere, desk.name),
+                own_events=self.announcer,
                 show_rehearsal=show_rehearsal,
             )
             for desk in self.desks.values()
@@ -143,12 +155,60 @@ class Assembly:
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        now_us = self.clock.now_us()
         if isinstance(alert, SystemEvent) and alert.resolves is not None:
             channels = [name for name in self.store.channels_of(alert.resolves) if name in self.desks]
             if channels:
-                return plan_deliveries(alert, channels, now_us, enabled=self.enabled(), dry_run=self.dry_run)
-        return self._routes.plan(alert, now_us, enabled=self.enabled(), dry_run=self.dry_run).deliveries
+                return self.book.plan(alert, channels)
+        return self.book.plan(alert)
+
+    def _template_for(self, name: str | None, channel: str, kind: str) -> Template | None:
+        return self.book.templates.pick(name, channel, kind)  # of the rules that hold when it is sent
+
+    def _buttons_for(self, channel: str, alert: Alert) -> tuple[Button, ...]:
+        return buttons_for(alert) if channel in self.heard else ()
+
+    def reconfigure(self, settings: SubscriberSettings) -> list[str]:
+        """Bring other settings into force as far as a running daemon can, and say what takes a restart.
+
+        What is planned stays as it is; but no quiet hours that are no more hold anything.
+
+        Raises:
+            ConfigurationError: The rules don't fit the channels of this daemon; nothing changed.
+            StoreError: The database can't be used at the moment; the rules are in force all the same.
+        """
+        waiting = changed_names(self.settings, settings)
+        try:
+            rules = settings.rules_for(self.desks)
+        except RoutingError as error:
+            restart = ("A channel that is new takes a restart.",) if waiting else ()
+            raise ConfigurationError(*error.problems, *restart) from None
+        self.book.replace(rules)
+        self._add_templates(rules)
+        for hint in settings.hints:
+            logger.warning("%s", hint)
+        now_us = self.clock.now_us()
+        over = {name for name in self.store.quiet_hours_that_hold() if rules.quiet_end_us(name, now_us) is None}
+        if over:
+            self.wake(self.store.let_go(over))
+        return [f"{name} has changed; it takes effect when the daemon is started again." for name in waiting]
+
+    def _add_templates(self, rules: Rules) -> None:
+        for name in rules.templates:
+            self.metrics.add_template(name)
+
+    def duties(self) -> Duties:
+        """Return what is to be done each second."""
+        return Duties(
+            self.store,
+            self.desks,
+            metrics=self.metrics,
+            clock=self.clock,
+            enabled=self.enabled,
+            fallbacks=self._fallbacks,
+            fallback_after_seconds=self.settings.policy.fallback_after_seconds,
+            wake=self.wake,
+            dry_run=self.dry_run,
+        )
 
     def enabled(self) -> frozenset[str]:
         """Return the channels that are switched on."""
@@ -260,17 +320,16 @@ class Assembly:
 
 def _worker_settings(settings: SubscriberSettings, interval_seconds: float, *, dry_run: bool) -> WorkerSettings:
     delivery = settings.delivery
-    age = delivery.max_age_seconds
     return WorkerSettings(
         zone=settings.general.zone,
         policy=RetryPolicy(
             backoff_base_seconds=delivery.backoff_base_seconds,
             backoff_cap_seconds=delivery.backoff_cap_seconds,
-            max_age_seconds={Severity.INFO: age, Severity.WARNING: age, Severity.CRITICAL: None},
         ),
         lease_seconds=delivery.lease_seconds,
         interval_seconds=interval_seconds,
         dry_run=dry_run,
+        max_delay_seconds=settings.policy.max_delay_seconds,
     )
 
 

@@ -30,7 +30,7 @@ _STATE_STYLES: Final = {
 _FAILED_STATES: Final = frozenset({"dead", "in_doubt", "expired"})
 _FIRST: Final = "first"
 #: One below the other: beside each other they would leave no room for the rest in eighty columns.
-_WHEN_AND_ID: Final = "time (UTC) and id"
+WHEN_AND_ID: Final = "time (UTC) and id"
 
 
 def _publisher_state(publisher: Fields) -> str:
@@ -83,7 +83,7 @@ class Printer:
         if self._as_json:
             self._json(status)
             return
-        running = f"running since {_time(status['started_at'])} UTC" if status["running"] else "not running"
+        running = f"running since {time_text(status['started_at'])} UTC" if status["running"] else "not running"
         mode = ", DRY RUN" if status["dry_run"] else ""
         self.say(f"alertbus {status['version']}: {running}{mode}, database {status['database']}")
         self._table(
@@ -95,13 +95,13 @@ class Printer:
                     channel["state"],
                     str(channel["backlog"]),
                     str(channel["dead"]),
-                    _time(channel["last_success_at"]) or "never",
+                    time_text(channel["last_success_at"]) or "never",
                     _error(channel["last_error"], channel["last_success_at"]),
                 )
                 for channel in status["channels"]
             ],
         )
-        for note in (note for channel in status["channels"] for note in notes_of(channel, _time)):
+        for note in (note for channel in status["channels"] for note in notes_of(channel, time_text)):
             self.say(note)
         publishers = [
             (
@@ -126,8 +126,10 @@ class Printer:
             alert = entry["alert"]
             deliveries = "\n".join(_delivery(delivery) for delivery in entry["deliveries"]) or ", ".join(entry["marks"])
             words = (alert.get("severity"), alert.get("action") or alert.get("event_type"), alert.get("symbol"))
-            rows.append((f"{_time(alert['occurred_at'])}\n{alert['id']}", " ".join(filter(None, words)), deliveries))
-        self._table((_WHEN_AND_ID, "what", "deliveries"), rows)
+            rows.append(
+                (f"{time_text(alert['occurred_at'])}\n{alert['id']}", " ".join(filter(None, words)), deliveries)
+            )
+        self._table((WHEN_AND_ID, "what", "deliveries"), rows)
 
     def trial(self, result: Fields) -> None:
         """Print what became of a test alert."""
@@ -168,7 +170,7 @@ class Printer:
         """Print a table as wide as the terminal; an id is never folded, so that it can be copied."""
         table = Table(box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column in {_WHEN_AND_ID, "state"})
+            table.add_column(column, overflow="fold", no_wrap=column in {WHEN_AND_ID, "state"})
         for row in rows:
             table.add_row(*map(_cell, columns, row))
         self._out.print(table, soft_wrap=False)
@@ -182,7 +184,7 @@ def _cell(column: str, text: str) -> Text:
     return Text("\n".join(map(escaped, text.split("\n"))), style=style)
 
 
-def _time(moment: str | None) -> str:
+def time_text(moment: str | None) -> str:
     """Return a moment to the second; its day and its time may stand in two lines."""
     if moment is None:
         return ""
@@ -193,7 +195,7 @@ def _error(error: Fields | None, last_success: str | None) -> str:
     if error is None:
         return ""
     over = "over:" if last_success and error["at"] and last_success > error["at"] else ""
-    words = (over, error["reason"], error["code"], error["detail"], f"({_time(error['at'])})")
+    words = (over, error["reason"], error["code"], error["detail"], f"({time_text(error['at'])})")
     return " ".join(filter(None, words))
 
 

@@ -376,6 +376,11 @@ def event_of(alert: Alert) -> str:
     return alert.action.value if isinstance(alert, AgentAction) else alert.event_type
 
 
+def condition_of(alert: Alert) -> tuple[str, str, str | None, str | None]:
+    """Return what an alert is about, as its columns have it: alerts of one condition say that it still holds."""
+    return alert.source, event_of(alert), alert.symbol, alert.agent_name
+
+
 def severity_of(alert: Alert) -> Severity:
     """Return an alert's severity; an action counts as INFO."""
     return Severity.INFO if isinstance(alert, AgentAction) else alert.severity

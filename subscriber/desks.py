@@ -12,7 +12,7 @@ from bus.errors import AlertBusError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import ChannelConfig
 from subscriber.channels.memory import Changes, ChannelMemory
-from subscriber.deliveries import Message, Outcome
+from subscriber.deliveries import DigestKind, Message, Outcome
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.meters import Meters
 from subscriber.monitoring.metrics import Metrics
@@ -64,6 +64,7 @@ def set_up_desks(
     for name, desk in desks.items():
         since_us = clock.now_us() - round(desk.pace_memory_seconds * MICROSECONDS)
         desk.seed(store.recent_attempts(name, since_us))
+        desk.storm.seed(store.last_digest_us(name, DigestKind.STORM))
     return desks
 
 

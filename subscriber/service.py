@@ -9,17 +9,12 @@ What can't be had at the start ends it with one sentence. The main thread serves
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import shutil
-import signal
-import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -34,16 +29,21 @@ from subscriber.channels.channel import ChannelConfig
 from subscriber.channels.custom import resolved
 from subscriber.channels.http_environment import HttpEnvironment
 from subscriber.deliveries import Message
+from subscriber.duties import Duties
+from subscriber.greeting import greeting
 from subscriber.http_server import make_server
 from subscriber.monitoring.api import ApiParts, build_app
 from subscriber.monitoring.listening import open_listener
 from subscriber.monitoring.pinging import Pinger
 from subscriber.monitoring.webhooks import add_webhooks
-from subscriber.policy.routes_file import parse_routes
-from subscriber.policy.routing import RouteTable, default_routes
+from subscriber.policy_desk import PolicyDesk
+from subscriber.reloading import Reloader
 from subscriber.settings import SubscriberSettings, channel_configs
+from subscriber.signals import handled_signals
 from subscriber.status import Status, status_of, view_of
 from subscriber.store.store import Store
+from subscriber.telegram_commands import TelegramCommands
+from subscriber.telegram_ears import set_up_ears
 from subscriber.timekeeping import Timekeeper
 from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, Trial
 
@@ -53,15 +53,6 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS: Final = 10.0
 _HOUSEKEEPING_SECONDS: Final = 1.0
 _EXIT_HURRIED: Final = 1
-
-NO_CREDENTIALS: Final = (
-    "DRY RUN: no credentials are set, so nothing is sent; below is shown what would be.\n"
-    "  Telegram:          TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID\n"
-    "  WhatsApp (Twilio): TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, WHATSAPP_FROM and WHATSAPP_TO\n"
-    "  WhatsApp (Meta):   WHATSAPP_CLOUD_TOKEN, WHATSAPP_PHONE_NUMBER_ID and WHATSAPP_TO\n"
-    "Put them into .env (see .env.example), then try: {command} check --online"
-)
-TRY_NEXT: Final = 'Try, in another shell: {command} "Drawdown breached" --severity CRITICAL --wait 5'
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +75,17 @@ class Service:
         say: Callable[[str], None],
         clock: Clock | None = None,
         rng: Random | None = None,
+        reread: Callable[[], SubscriberSettings] = SubscriberSettings.from_environment,
     ) -> None:
         """Check the settings as a whole; nothing is opened yet.
+
+        Args:
+            settings: All that can be set.
+            options: What the command line says beside them.
+            say: Tells the person who started it.
+            clock: The machine's, when left out.
+            rng: For the jitter of waits.
+            reread: Reads the settings again, for a reload; raises ConfigurationError with every fault.
 
         Raises:
             ConfigurationError: A channel is missing that must be there, or a route is wrong.
@@ -102,11 +102,15 @@ class Service:
         self.dry_run = options.dry_run or self._without_credentials
         self._configs: tuple[ChannelConfig, ...] = configs or placeholder_configs()
         names = tuple(config.name for config in self._configs)
-        routes = parse_routes({"routes": settings.routes}) if settings.routes is not None else None
-        self._routes = RouteTable(default_routes(names) if routes is None else routes, names)
+        self._rules = settings.rules_for(names)
         self._store = Store(settings.store.database_url.get_secret_value(), self._clock)
         self._timekeeper = Timekeeper(self._store, self._clock)
         self._parts: Assembly
+        self._reloader: Reloader
+        self._policy: PolicyDesk
+        self._duties: Duties
+        self._ears: list[TelegramCommands] = []
+        self._reread = reread
         self._pinger: Pinger | None = None
         self._server: uvicorn.Server | None = None
         self._started_us = 0
@@ -130,7 +134,7 @@ class Service:
             self._parts = Assembly(
                 self._settings,
                 self._configs,
-                self._routes,
+                self._rules,
                 self._store,
                 clock=self._clock,
                 rng=self._rng,
@@ -140,9 +144,10 @@ class Service:
             )
             stack.callback(self._parts.close)
             self._timekeeper.on_step = self._parts.clock_was_set
+            self._set_up_policy()
             self._pinger = self._make_pinger()
             self._server = self._make_server()
-            stack.enter_context(self._signals())
+            stack.enter_context(handled_signals(stop=self._stop_by_signal, reload=self._reloader.request))
             self._start(stack)
             self._greet()
             if self._pinger is not None:
@@ -170,6 +175,32 @@ class Service:
                 "nothing on purpose."
             )
 
+    def _set_up_policy(self) -> None:
+        parts, settings = self._parts, self._settings
+        self._reloader = Reloader(
+            settings, self._reread, parts.reconfigure, store=self._store, metrics=parts.metrics, clock=self._clock
+        )
+        self._policy = PolicyDesk(
+            parts.book,
+            self._reloader,
+            store=self._store,
+            metrics=parts.metrics,
+            clock=self._clock,
+            desks=parts.desks,
+            zone=settings.general.zone,
+            wake=parts.wake,
+        )
+        self._duties = parts.duties()
+        if settings.policy.telegram_commands and not self.dry_run:
+            self._ears = set_up_ears(
+                [resolved(config) for config in self._configs],
+                parts,
+                self._policy,
+                status=self._status,
+                send_test=self._send_test,
+                environment=HttpEnvironment.read(os.environ),
+            )
+
     def _make_server(self) -> uvicorn.Server:
         token = self._settings.http.api_token
         app = build_app(
@@ -182,6 +213,7 @@ class Service:
                 send_test=self._send_test,
                 not_ready=self._not_ready,
                 resume=self._resume,
+                policy=self._policy.parts(),
             )
         )
         add_webhooks(
@@ -224,6 +256,9 @@ class Service:
             worker.start()
         for keeper in self._parts.keepers.values():
             keeper.start()
+        for ears in self._ears:
+            ears.start()
+            stack.callback(ears.stop)
         housekeeping = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
         housekeeping.start()
         stack.callback(housekeeping.join, STOP_SECONDS)
@@ -233,6 +268,7 @@ class Service:
             self._parts.metrics,
             self._clock,
             retention_seconds=self._settings.store.retention_seconds,
+            retention_size_bytes=self._settings.store.retention_size_bytes,
             audit_interval_seconds=self._settings.store.audit_interval_seconds,
             trusts_clock=self._timekeeper.trusts,
         )
@@ -252,34 +288,15 @@ class Service:
         logger.info("ready", extra=fields)
         for hint in self._settings.hints:
             logger.warning("%s", hint)
-        if self._without_credentials:
-            self._say(NO_CREDENTIALS.format(command=_command("alertbus-subscriber")))
-        elif self.dry_run:
-            self._say("DRY RUN: nothing is sent; below is shown what would be.")
-        if self.dry_run:
-            self._say(TRY_NEXT.format(command=_command("alertbus-publish")))
+        for text in greeting(dry_run=self.dry_run, without_credentials=self._without_credentials):
+            self._say(text)
         self.ready.set()
 
     # --- stop -----------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _signals(self) -> Generator[None]:
-        """Stop in order on SIGINT, SIGTERM and Ctrl-Break; a second signal ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # Python lets only the main thread handle signals; whoever runs it elsewhere calls `ask_to_stop`
-            return
-        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _stop_by_signal(self) -> None:
         if self._stopping.is_set():
             os._exit(_EXIT_HURRIED)  # no less safe than SIGKILL, after which nothing is lost
-        logger.info("stopping", extra={"signal": signal.Signals(number).name})
         self.ask_to_stop()
 
     def _stop(self, server: uvicorn.Server) -> None:
@@ -298,6 +315,8 @@ class Service:
             worker.ask_to_stop()
         for keeper in self._parts.keepers.values():
             keeper.ask_to_stop()
+        for ears in self._ears:
+            ears.ask_to_stop()
         self._parts.ingest.stop(STOP_SECONDS)
         for worker in self._parts.workers:
             if not worker.join(max(limit - self._clock.monotonic(), 0.0)):
@@ -360,11 +379,14 @@ class Service:
         return reasons
 
     def _keep_house(self) -> None:
-        """Set the gauges, and store what could not be told before."""
+        """Set the gauges, store what could not be told before, and do what is due by itself."""
         while not self._housekeeping_over.wait(_HOUSEKEEPING_SECONDS):
             try:
                 self._timekeeper.look()
                 self._parts.announcer.retry()
+                self._reloader.look()
+                self._parts.book.refresh()
+                self._duties.turn()
                 self._parts.measure()
                 if self._pinger is not None:
                     self._parts.metrics.pinged(self._pinger.last_success_us, self._pinger.new_failures())
@@ -372,13 +394,3 @@ class Service:
                 logger.debug("housekeeping waits: %s", error)
             except Exception:
                 logger.exception("housekeeping failed unexpectedly")
-
-
-def _command(name: str) -> str:
-    """Return how a command of ours is typed here: by its path, where its name alone would not be found."""
-    if shutil.which(name):
-        return name
-    folder = Path(sys.executable).parent
-    with contextlib.suppress(ValueError):
-        folder = folder.relative_to(Path.cwd())
-    return str(folder / name)

@@ -15,6 +15,7 @@ from bus.endpoints import CONTROL_NAME, DATA_NAME, checked_endpoints, checked_pa
 from bus.settings import SettingsGroup
 from bus.sockets import DEFAULT_CONTROL_ENDPOINT, DEFAULT_DATA_ENDPOINT
 from subscriber.channels.channel import DEFAULT_DEADLINE_SECONDS
+from subscriber.policy_settings import NumberOrOff
 
 DATABASE_NAME: Final = "ALERTBUS_DATABASE_URL"
 DEFAULT_CONFIG_FILE: Final = Path("alertbus.toml")
@@ -146,6 +147,14 @@ class StoreSettings(SettingsGroup):
         validation_alias="ALERTBUS_RETENTION",
         description="Seconds that alerts and what became of them are kept; what still waits is never removed.",
     )
+    retention_size_megabytes: NumberOrOff = Field(
+        default=None,
+        ge=10,
+        le=1_000_000,
+        allow_inf_nan=False,
+        validation_alias="ALERTBUS_RETENTION_SIZE",
+        description="Megabytes that the database may hold before the oldest alerts are removed earlier, or `off`.",
+    )
     audit_interval_seconds: float = Field(
         default=3600.0,
         ge=60,
@@ -154,6 +163,11 @@ class StoreSettings(SettingsGroup):
         validation_alias="ALERTBUS_AUDIT_INTERVAL",
         description="Seconds between two audits of the ledger by the running daemon.",
     )
+
+    @property
+    def retention_size_bytes(self) -> int | None:
+        """How much the database may hold; None for as much as it takes."""
+        return None if self.retention_size_megabytes is None else round(self.retention_size_megabytes * 1_000_000)
 
     @property
     def shown_database_url(self) -> str:
@@ -258,7 +272,8 @@ class DeliverySettings(SettingsGroup):
         le=365 * _DAY_SECONDS,
         allow_inf_nan=False,
         validation_alias="ALERTBUS_DELIVERY_MAX_AGE",
-        description="Seconds after which an alert is too old to be sent; CRITICAL never is.",
+        description="Seconds after which an alert is too old to be sent, unless its route says otherwise; CRITICAL "
+        "never is.",
     )
 
     @field_validator("backoff_cap_seconds", mode="after")

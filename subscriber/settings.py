@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
@@ -26,11 +26,18 @@ from bus.settings import (
     unknown_names,
     variables,
 )
-from subscriber.channel_settings import CHANNELS_NAME, ChannelRules, CredentialSettings, ProviderSettings
+from subscriber.channel_settings import BUILT_IN, CHANNELS_NAME, ChannelRules, CredentialSettings, ProviderSettings
 from subscriber.channels.channel import AppriseConfig, ChannelConfig
 from subscriber.config_file import CONFIG_NAME, read_config_file
+from subscriber.errors import RoutingError
 from subscriber.ping_settings import PingSettings
+from subscriber.policy.hours_file import Zones
 from subscriber.policy.market_hours import MarketHours
+from subscriber.policy.reading import PolicyDocument
+from subscriber.policy.routing import Defaults
+from subscriber.policy.rules import Rules
+from subscriber.policy.rules_file import rules_of
+from subscriber.policy_settings import OFF, PolicySettings, can_be_off
 from subscriber.setting_groups import (
     DATABASE_NAME,
     BusSettings,
@@ -39,6 +46,7 @@ from subscriber.setting_groups import (
     HttpSettings,
     StoreSettings,
     system_timezone,
+    zone_of,
 )
 
 __all__ = [
@@ -50,9 +58,11 @@ __all__ = [
     "HttpSettings",
     "NotificationSettings",
     "PingSettings",
+    "PolicySettings",
     "ProviderSettings",
     "StoreSettings",
     "SubscriberSettings",
+    "changed_names",
     "channel_configs",
     "effective",
     "load_notification_settings",
@@ -67,9 +77,12 @@ GROUPS: Final[tuple[type[SettingsGroup], ...]] = (
     HttpSettings,
     PingSettings,
     DeliverySettings,
+    PolicySettings,
     GeneralSettings,
     ProviderSettings,
 )
+#: What holds for every route that does not say otherwise.
+_OF_RULES: Final = frozenset({"ALERTBUS_DEDUP_WINDOW", "ALERTBUS_DEDUP_WINDOW_CRITICAL", "ALERTBUS_DELIVERY_MAX_AGE"})
 #: Parts of an Apprise URL at least this long are taken for a token of their own; shorter ones are ordinary words.
 _TOKEN_LENGTH: Final = 12
 #: A private text shorter than this, such as a small chat id, would blacken half of every log line.
@@ -86,10 +99,11 @@ class SubscriberSettings:
     http: HttpSettings = field(default_factory=HttpSettings)
     ping: PingSettings = field(default_factory=PingSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
     general: GeneralSettings = field(default_factory=GeneralSettings)
     providers: ProviderSettings = field(default_factory=ProviderSettings)
     custom_channels: tuple[AppriseConfig, ...] = ()  #: from the TOML
-    routes: list[dict[str, Any]] | None = None  #: the TOML's, as written; None where it has none
+    rules_document: PolicyDocument = field(default_factory=PolicyDocument)  #: what the TOML says of the policy
     market_hours: MarketHours | None = None  #: the TOML's; without them silence counts at every hour
     hints: tuple[str, ...] = ()  #: what looks like a mistake and may be another program's
 
@@ -123,21 +137,42 @@ class SubscriberSettings:
             http=reader.read(HttpSettings) or HttpSettings(),
             ping=reader.read(PingSettings) or PingSettings(),
             delivery=delivery,
+            policy=reader.read(PolicySettings) or PolicySettings(),
             general=general,
             providers=reader.read(ProviderSettings) or ProviderSettings(),
             custom_channels=file.channels,
-            routes=file.routes,
+            rules_document=file.policy,
             market_hours=file.market_hours,
             hints=tuple(
                 lookalikes(reader.environment, known_names(CredentialSettings) | known_names(ProviderSettings))
             ),
         )
-        _channels(settings, reader)
+        names = [config.name for config in _channels(settings, reader)] or BUILT_IN
+        if reader.problems:  # a channel with a fault is no unknown one
+            names = [*names, *file.names, *BUILT_IN]
+        try:
+            hints = settings.rules_for(names).hints
+            settings = replace(settings, hints=(*settings.hints, *hints))
+        except RoutingError as error:
+            reader.problems += error.problems
         _check_ports(settings, reader)
         known = {name for group in GROUPS for name in known_names(group)} | {*PUBLISHER_NAMES, *file.variables}
         for name, sentence in unknown_names(reader.environment, known):
             reader.fault(name, sentence)
         return reader.complete(settings)
+
+    def rules_for(self, channels: Iterable[str]) -> Rules:
+        """Return the delivery policy for the channels that there are.
+
+        Raises:
+            RoutingError: What the TOML says of it has faults; it tells all of them, each with its line.
+        """
+        defaults = Defaults.of_seconds(
+            self.delivery.max_age_seconds,
+            self.policy.dedup_window_seconds,
+            self.policy.dedup_window_critical_seconds,
+        )
+        return rules_of(self.rules_document, channels, defaults=defaults, zones=Zones(self.general.zone, zone_of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +221,25 @@ def effective(settings: SubscriberSettings) -> list[tuple[str, str]]:
         shown.append((f"{CONFIG_NAME} [market_hours]", str(settings.market_hours)))
     database = settings.store.shown_database_url
     return [(name, database if name == DATABASE_NAME else text) for name, text in shown]
+
+
+def changed_names(before: SubscriberSettings, after: SubscriberSettings) -> list[str]:
+    """Return the names of what differs and can't change in a running daemon; no value is shown.
+
+    What `SubscriberSettings.rules_for` reads can change.
+    """
+    then, now = dict(_values(before)), dict(_values(after))
+    names = [name for name, value in now.items() if value != then[name] and name not in _OF_RULES]
+    channels = {channel.name: channel for channel in before.custom_channels}
+    wanted = {channel.name: channel for channel in after.custom_channels}
+    names += [
+        f"{CONFIG_NAME} [channels.{name}]"
+        for name in sorted(channels.keys() | wanted.keys())
+        if channels.get(name) != wanted.get(name)
+    ]
+    if before.market_hours != after.market_hours:
+        names.append(f"{CONFIG_NAME} [market_hours]")
+    return names
 
 
 def secret_values(settings: SubscriberSettings) -> frozenset[str]:
@@ -238,12 +292,14 @@ def _values(settings: SubscriberSettings) -> Iterator[tuple[str, object]]:
         settings.http,
         settings.ping,
         settings.delivery,
+        settings.policy,
         settings.general,
         settings.providers,
     )
     for group in groups:
-        for name, attribute, _ in variables(type(group)):
-            yield name, getattr(group, attribute)
+        for name, attribute, setting in variables(type(group)):
+            value = getattr(group, attribute)
+            yield name, OFF if value is None and can_be_off(setting) else value
 
 
 def _shown(value: object) -> str:

@@ -18,13 +18,13 @@ from subscriber.channels.meta_receipts import MetaWebhook
 from subscriber.channels.targets import target_of
 from subscriber.channels.twilio_receipts import TwilioWebhook
 from subscriber.channels.webhooks import WebhookReader
-from subscriber.deliveries import Dialect, Message
+from subscriber.deliveries import Button, Dialect, Message
 
 if TYPE_CHECKING:
     from subscriber.channels.apprise_channel import AppriseChannel, LateListener
     from subscriber.channels.providers import Provider
 
-_SPECIMEN: Final = Message("Test", "Test", Dialect.PLAIN, reference="test")
+_SPECIMEN: Final = Message("Test", "Test", Dialect.PLAIN, reference="test", buttons=(Button("Test", "test"),))
 
 
 def build_channel(

@@ -19,7 +19,7 @@ from subscriber.channels.requests_seam import route
 
 #: The plugin that writes to each built-in provider.
 _BUILT_IN: Final = {
-    "telegram": ("apprise.plugins.telegram", "NotifyTelegram"),
+    "telegram": ("subscriber.channels.telegram_plugin", "NotifyTelegramButtons"),
     "twilio": ("subscriber.channels.twilio_plugin", "NotifyTwilioContent"),
     "meta": ("apprise.plugins.whatsapp", "NotifyWhatsApp"),
 }

@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
@@ -22,6 +23,7 @@ from subscriber.channels.memory import ChannelMemory
 from subscriber.channels.plugins import Plugin
 from subscriber.channels.providers import Probe, Provider
 from subscriber.channels.redaction import Redaction
+from subscriber.channels.telegram_updates import keyboard_of
 from subscriber.channels.verdicts import Answer, Row, mapping
 from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, Outcome, Reason
 
@@ -74,6 +76,9 @@ CHAT_REFUSED: Final[Mapping[str, Row]] = {
     )
 }
 _MARKUP_REFUSED: Final = "can't parse entities"
+#: Descriptions under 400 that refuse the buttons and not the text, in lower case: tdlib/telegram-bot-api, Client.cpp
+#: (get_reply_markup), and core.telegram.org/method/messages.sendMessage.
+_BUTTONS_REFUSED: Final = ("button", "keyboard", "reply markup", "reply_markup")
 
 
 class Telegram(Provider):
@@ -137,9 +142,7 @@ class Telegram(Provider):
 
     def submit(self, plugin: Plugin, message: Message) -> bool:
         """Send finished HTML; a message in any other dialect is text, and is escaped."""
-        is_html = message.dialect is Dialect.TELEGRAM_HTML
-        body = message.body if is_html else html.escape(message.body, quote=False)
-        return plugin.send(body=body, **plugins.AS_HTML)
+        return plugin.send(body=_html_of(message), buttons=message.buttons, **plugins.AS_HTML)
 
     def judge(self, answer: Answer, redaction: Redaction) -> Outcome:
         """Go by the table; the id that a group has moved to is a secret from the first moment."""
@@ -149,7 +152,7 @@ class Telegram(Provider):
         return judge_answer(answer, redaction)
 
     def again(self, answer: Answer, message: Message) -> Message | None:
-        """Follow a group to its new id; send refused markup as plain text, which can't be refused."""
+        """Follow a group to its new id; send refused markup as plain text, and nothing is lost for its buttons."""
         if answer.json.get("ok") is not False:
             return None
         moved_to = _moved_to(answer)
@@ -157,10 +160,12 @@ class Telegram(Provider):
             self._follow(moved_to)
             # Where another thread has followed already, this answer is still one to the old id.
             return None if _addressee(answer.request_body) == moved_to else message
-        markup_refused = _MARKUP_REFUSED in str(answer.json.get("description", "")).lower()
-        if not markup_refused or message.dialect is not Dialect.TELEGRAM_HTML:
-            return None
-        return Message(message.text, message.text, Dialect.PLAIN, message.silent, reference=message.reference)
+        description = str(answer.json.get("description", "")).lower()
+        if _MARKUP_REFUSED in description and message.dialect is Dialect.TELEGRAM_HTML:
+            return replace(message, body=message.text, dialect=Dialect.PLAIN)
+        if message.buttons and any(words in description for words in _BUTTONS_REFUSED):
+            return replace(message, buttons=())
+        return None
 
     def _follow(self, moved_to: str) -> None:
         with self._lock:
@@ -176,6 +181,12 @@ class Telegram(Provider):
     def reaches_target(self, exchange: Exchange) -> bool:
         """Look for the chat in the request."""
         return _addressee(exchange.request_body) == self._chat_id
+
+    def carries(self, exchange: Exchange, message: Message) -> bool:
+        """Look for the text and the buttons in the request."""
+        fields = mapping(json.loads(exchange.request_body))
+        keyboard = keyboard_of(message.buttons) if message.buttons else None
+        return fields.get("text") == _html_of(message) and fields.get("reply_markup") == keyboard
 
     def probe(self) -> Probe:
         """Ask getMe, which needs the token alone."""
@@ -228,6 +239,10 @@ def _reason(code: object, description: str) -> Reason:
         return Reason.UNAVAILABLE
     words = description.lower()
     return next((row.reason for refused, row in CHAT_REFUSED.items() if refused in words), Reason.REJECTED)
+
+
+def _html_of(message: Message) -> str:
+    return message.body if message.dialect is Dialect.TELEGRAM_HTML else html.escape(message.body, quote=False)
 
 
 def _moved_to(answer: Answer) -> str | None:

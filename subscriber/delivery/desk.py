@@ -15,7 +15,9 @@ from subscriber.delivery.breaker import Breaker, BreakerState, Go
 from subscriber.delivery.holds import Holds
 from subscriber.delivery.late import LateAnswers
 from subscriber.delivery.meters import Meters
+from subscriber.delivery.storm import Storm
 from subscriber.delivery.views import BreakerView, DeskView
+from subscriber.delivery.waking import Wake
 
 logger = logging.getLogger(__name__)
 
@@ -23,34 +25,6 @@ logger = logging.getLogger(__name__)
 _NO_ANSWER: Final = frozenset({Reason.UNAVAILABLE, Reason.NETWORK, Reason.TIMEOUT})
 #: A provider counts a message when it arrives, which is a little after an attempt was opened.
 _SEED_MARGIN_SECONDS: Final = 1.0
-
-
-class Wake:
-    """Wakes every thread of a channel, those too that are busy now and only then begin to wait.
-
-    An Event would be cleared by the first thread that it wakes; the others would sleep over it, and over their end.
-    """
-
-    def __init__(self) -> None:
-        """Begin without a ring."""
-        self._condition = threading.Condition()
-        self._rings = 0
-
-    @property
-    def rings(self) -> int:
-        """How often it rang; to be read before the look for work that a `wait` follows."""
-        return self._rings
-
-    def set(self) -> None:
-        """Wake all."""
-        with self._condition:
-            self._rings += 1
-            self._condition.notify_all()
-
-    def wait(self, seen: int, seconds: float) -> None:
-        """Wait so long, or until it rings; not at all where it rang after `seen` rings."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._rings != seen, seconds)
 
 
 class ChannelDesk:
@@ -89,7 +63,10 @@ class ChannelDesk:
         self._breaker = Breaker(rng or Random())  # noqa: S311 - jitter of waits
         self._paused_at: float | None = None
         self._since = clock.monotonic()
+        self.storm = Storm(clock)
         self.holds = Holds(channel, self._pace, clock)
+        self._down_since: float | None = None
+        self._note_whether_up()
 
     @property
     def name(self) -> str:
@@ -105,6 +82,12 @@ class ChannelDesk:
     def up(self) -> bool:
         """Whether the last attempts went well, and its provider does not ask to be left alone for long."""
         return not self.paused and self._breaker.state is BreakerState.CLOSED and not self.holds.long
+
+    @property
+    def down_since(self) -> float | None:
+        """Since when it is not up, in monotonic seconds; None while it is."""
+        self._note_whether_up()
+        return self._down_since
 
     @property
     def since_us(self) -> int:
@@ -134,6 +117,21 @@ class ChannelDesk:
     # --- the pace -------------------------------------------------------------------------------------------
 
     @property
+    def interval_seconds(self) -> float:
+        """Between two messages in the long run, by the slowest limit, shared ones included; 0 where it has no pace."""
+        return self._pace.interval_seconds
+
+    def slots(self, most: int, within_seconds: float, longest_gap: float | None = None) -> list[float]:
+        """Return when further messages could go after one that goes now, in seconds from now.
+
+        Args:
+            most: How many to look for.
+            within_seconds: What comes later than that is left out.
+            longest_gap: As for `wait_needed`.
+        """
+        return self._pace.slots(self._clock.monotonic(), most, within_seconds, longest_gap)
+
+    @property
     def pace_memory_seconds(self) -> float:
         """For how long a message counts in the pace: how far back `seed` has to look."""
         return self._pace.memory_seconds + _SEED_MARGIN_SECONDS
@@ -159,13 +157,18 @@ class ChannelDesk:
         """Say that what took its turn at this monotonic time has ended now; the pace counts from here."""
         self._pace.ended(taken_at, self._clock.monotonic())
 
-    def wait_needed(self) -> float:
-        """Return the seconds until the next message may go, without taking a turn."""
-        return self._pace.wait_needed(self._clock.monotonic())
+    def wait_needed(self, longest_gap: float | None = None) -> float:
+        """Return the seconds until the next message may go, without taking a turn.
+
+        Args:
+            longest_gap: For how many seconds, about, no later message is to wait for the limits; None: as it comes.
+        """
+        return self._pace.wait_needed(self._clock.monotonic(), longest_gap)
 
     def hold(self, seconds: float) -> None:
         """Send nothing for so long, as the provider asked; kept over a restart."""
         self.holds.hold(seconds)
+        self._note_whether_up()
 
     # --- what its answers say -------------------------------------------------------------------------------
 
@@ -186,6 +189,7 @@ class ChannelDesk:
             pauses = self._pause(outcome)
             after = self._breaker.state
         self._tell(before, after, outcome)
+        self._note_whether_up()
         return pauses
 
     def note_failed(self, outcome: Outcome, hold_seconds: float, opened_us: int) -> bool:
@@ -201,7 +205,9 @@ class ChannelDesk:
         """
         self.holds.note(outcome, hold_seconds)
         with self._lock:
-            return opened_us >= self.since_us and self._pause(outcome)
+            pauses = opened_us >= self.since_us and self._pause(outcome)
+        self._note_whether_up()
+        return pauses
 
     def probed(self, outcome: Outcome) -> None:
         """Take what a probe found.
@@ -217,6 +223,7 @@ class ChannelDesk:
             self._breaker.probed(self._clock.monotonic(), well=talks, answered=answered)
             after = self._breaker.state
         self._tell(before, after, outcome)
+        self._note_whether_up()
 
     def ask(self, who: str) -> Go | float:
         """Say what a thread may do now by the breaker, or how many seconds it is to wait; then it says `leave`."""
@@ -235,6 +242,7 @@ class ChannelDesk:
             self._breaker.nothing_to_send()
             after = self._breaker.state
         self._tell(before, after, None)
+        self._note_whether_up()
 
     def resume(self) -> bool:
         """Send again, after a person changed what was wrong; True when it was paused.
@@ -268,6 +276,7 @@ class ChannelDesk:
                 self._breaker.close()
             else:  # nobody put anything right: a failing provider is asked at once, and nothing is sent into the dark
                 self._breaker.hurry(self._since)
+        self._note_whether_up()
         self.wake.set()
         if paused:
             logger.warning("the channel is resumed", extra={"channel": self.name})
@@ -278,6 +287,12 @@ class ChannelDesk:
         if pauses:
             self._paused_at = self._clock.monotonic()
         return pauses
+
+    def _note_whether_up(self) -> None:
+        if self.up:
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = self._clock.monotonic()
 
     def _wall_us(self, moment: float) -> int:
         return self._clock.now_us() + round((moment - self._clock.monotonic()) * MICROSECONDS)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bus.errors import AlertBusError
-from subscriber.deliveries import Message, Outcome
+from subscriber.deliveries import DigestKind, Message, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ class LateAnswer:
 
     reference: str  #: `Message.reference`
     outcome: Outcome
+    kind: DigestKind | None = None  #: of a digest
+    members: int = 1  #: how many deliveries were in the message
 
 
 class LateAnswers:
@@ -45,6 +47,8 @@ class LateAnswers:
         self._lock = threading.Lock()
         self._waiting: deque[LateAnswer] = deque()
         self._in_flight: set[str] = set()
+        #: Of digests that were begun lately: why, and how many deliveries they tell.
+        self._digests: OrderedDict[str, tuple[DigestKind, int]] = OrderedDict()
 
     def add(self, message: Message | None, outcome: Outcome) -> None:
         """Take a late answer; never waits.
@@ -57,10 +61,20 @@ class LateAnswers:
             self._keep(LateAnswer(message.reference, outcome))
             self._ring()
 
-    def begins(self, reference: str) -> None:
-        """Say that an attempt is under way: the end that it is given goes before its late answer."""
+    def begins(self, reference: str, kind: DigestKind | None = None, members: int = 1) -> None:
+        """Say that an attempt is under way: the end that it is given goes before its late answer.
+
+        Args:
+            reference: `Message.reference`.
+            kind: Of a digest.
+            members: How many deliveries it tells.
+        """
         with self._lock:
             self._in_flight.add(reference)
+            if kind is not None:
+                self._digests[reference] = (kind, members)
+                if len(self._digests) > MOST_LATE:
+                    self._digests.popitem(last=False)
 
     def ended(self, reference: str) -> None:
         """Say that the end of an attempt is recorded, or never will be."""
@@ -90,7 +104,8 @@ class LateAnswers:
             for late in self._waiting:
                 if late.reference not in self._in_flight:
                     self._waiting.remove(late)
-                    return late
+                    kind, members = self._digests.get(late.reference, (late.kind, late.members))
+                    return replace(late, kind=kind, members=members)
         return None
 
     def _keep(self, late: LateAnswer) -> None:

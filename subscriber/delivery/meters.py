@@ -52,6 +52,17 @@ class Pace:
         with self._lock:
             return self._pacing.held_until
 
+    @property
+    def interval_seconds(self) -> float:
+        """Between two messages in the long run, by the slowest of the limits; 0 without limits."""
+        with self._lock:
+            return self._pacing.interval_seconds
+
+    def slots(self, now: float, most: int, within_seconds: float, longest_gap: float | None) -> list[float]:
+        """Return when further messages could go after one that goes now, in seconds from now (`Pacing.slots`)."""
+        with self._lock:
+            return self._pacing.slots(now, most, within_seconds, longest_gap)
+
     def turn(self, now: float) -> float:
         """Take a turn in all limits at once, or in none: then return the seconds until there may be one."""
         with self._lock:
@@ -60,10 +71,10 @@ class Pace:
                 self._pacing.take(now)
             return wait
 
-    def wait_needed(self, now: float) -> float:
-        """Return the seconds until there may be a turn, and take none."""
+    def wait_needed(self, now: float, longest_gap: float | None = None) -> float:
+        """Return the seconds until there may be a turn, and take none (`Pacing.wait_needed`)."""
         with self._lock:
-            return self._pacing.wait_needed(now)
+            return self._pacing.wait_needed(now, longest_gap)
 
     def ended(self, taken_at: float, now: float) -> None:
         """Say that what took its turn then has been answered now."""

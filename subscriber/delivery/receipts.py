@@ -25,9 +25,10 @@ from subscriber.deliveries import (
     ReceiptState,
     RetryAt,
 )
-from subscriber.delivery.desk import ChannelDesk, Wake
+from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.pauses import Announce, tell_stop
 from subscriber.delivery.reporting import WakeChannels
+from subscriber.delivery.waking import Wake
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.retry import RetryPolicy, backoff_seconds, decide, hold_seconds
@@ -248,10 +249,14 @@ class ReceiptKeeper:
     def _report(self, failed: FailedReceipt, outcome: Outcome, decision: Decision, closed: Closed) -> None:
         if closed.state is None:  # a later attempt or a person had ended them: a record was put right, no more
             return
-        self._metrics.entered(self._desk.name, closed.state, len(failed.deliveries))
-        for delivery in failed.deliveries:
-            fields = {**delivery.log_fields(), **_fields(outcome)}
-            if isinstance(decision, RetryAt):
+        count = len(failed.deliveries)
+        self._metrics.entered(self._desk.name, closed.state, count)
+        together = {"told_together": count} if failed.deliveries[0].digest is not None else {}
+        for delivery in failed.deliveries[:1] if together else failed.deliveries:
+            fields = {**delivery.log_fields(), **together, **_fields(outcome)}
+            if closed.split:
+                logger.error("accepted together, but failed later; each half is told by itself", extra=fields)
+            elif isinstance(decision, RetryAt):
                 wait = (decision.due_at_us - self._clock.now_us()) / MICROSECONDS
                 text = "accepted, but failed later; is tried again"
                 logger.warning(text, extra={**fields, "in_seconds": round(wait, 1)})
@@ -261,7 +266,7 @@ class ReceiptKeeper:
         if closed.fallback is not None:
             self._metrics.entered(closed.fallback, DeliveryState.PENDING, len(failed.deliveries))
             self._wake([closed.fallback])
-        if isinstance(decision, RetryAt):
+        if isinstance(decision, RetryAt) or closed.split:
             self._wake([self._desk.name])
 
     def _warn(self, text: str, fields: dict[str, str | int | None]) -> None:

@@ -1,61 +1,46 @@
-"""Delivers what is due on one channel: wait for the pace -> claim -> render -> record the attempt -> send -> record.
+"""Delivers what is due on one channel: wait for the pace -> claim -> fold -> send.
 
-One thread per channel, more only where the channel allows it, so that a hanging provider delays nobody else. The
-attempt is written before the request: a crash leaves it open, and whoever takes over knows that it is in doubt.
+One thread per channel, more only where the channel allows it, so that a hanging provider delays nobody else.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import tzinfo
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from bus.clock import MICROSECONDS, Clock, shift_of
+from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
-from subscriber.deliveries import Decision, Delivery, DeliveryState, Message, Outcome, Reason
+from subscriber.deliveries import Delivery, DeliveryState, Message, Outcome, Reason
 from subscriber.delivery.breaker import Go
+from subscriber.delivery.courier import Courier
 from subscriber.delivery.desk import ChannelDesk
-from subscriber.delivery.late import LateAnswer
-from subscriber.delivery.pauses import Announce, tell_stop
-from subscriber.delivery.reporting import Reporter, WakeChannels
+from subscriber.delivery.expiry import Expiry, OwnEvents
+from subscriber.delivery.folding import Folder
+from subscriber.delivery.parcels import Parcel
+from subscriber.delivery.pauses import Announce
+from subscriber.delivery.reporting import Reporter
+from subscriber.delivery.settings import WorkerSettings
+from subscriber.delivery.telling import Teller
 from subscriber.errors import LeaseLost
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
-from subscriber.policy.rendering import render
-from subscriber.policy.retry import RetryPolicy, decide, hold_seconds, rate_limit_seconds, too_old
-from subscriber.policy.templating import emergency_parameters
-from subscriber.store.receipts import Closed
+from subscriber.policy.digest import Fold, Wait
+from subscriber.policy.retry import rate_limit_seconds, too_old
 from subscriber.store.store import Store
+
+__all__ = ["DeliveryWorker", "ShowRehearsal", "WorkerSettings"]
 
 logger = logging.getLogger(__name__)
 
-#: How long a thread waits at most before it looks at the queue again; new alerts of this daemon wake it at once.
-DEFAULT_INTERVAL_SECONDS: Final = 1.0
 _SHORTEST_WAIT_SECONDS: Final = 0.001
 #: What is due and can't be claimed is another worker's at the moment: by a locked row, or by the server's own clock.
 _CONTENDED_WAIT_SECONDS: Final = 0.05
 _STORE_BACKOFF_SECONDS: Final = 1.0
 
 ShowRehearsal = Callable[[str, Message, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What every worker of this daemon is told."""
-
-    zone: tzinfo
-    policy: RetryPolicy
-    lease_seconds: float
-    interval_seconds: float = DEFAULT_INTERVAL_SECONDS
-    dry_run: bool = False
-    #: The channels that may tell an alert which one refuses for good, best first.
-    fallbacks: Callable[[str], Sequence[str]] = lambda _channel: ()
-    #: Wakes the workers of channels.
-    wake: WakeChannels = lambda _channels: None
 
 
 class DeliveryWorker:
@@ -72,21 +57,48 @@ class DeliveryWorker:
         rng: Random,
         settings: WorkerSettings,
         announce: Announce,
+        own_events: OwnEvents,
         show_rehearsal: ShowRehearsal,
     ) -> None:
-        """Store what is needed; `start` begins."""
+        """Store what is needed; `start` begins.
+
+        Args:
+            name: By which it holds deliveries.
+            desk: The channel.
+            store: Where what waits is.
+            metrics: Counts and measures.
+            clock: The daemon's.
+            rng: For the jitter of retries.
+            settings: What every worker of the daemon is told.
+            announce: Tells an event by the other channels.
+            own_events: Makes an event of the daemon's own ready to be stored, and counts it when it is.
+            show_rehearsal: Shows a person what a dry run would send.
+        """
         self.name = name
         self._desk = desk
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._rng = rng
         self._settings = settings
-        self._announce = announce
         self._show_rehearsal = show_rehearsal
-        self._reporter = Reporter(desk.name, metrics, clock, settings.wake)
-        self._once = OncePerMinute(clock)
+        reporter = Reporter(desk.name, metrics, clock, settings.wake)
+        self._teller = Teller(desk.channel, settings, metrics, clock)
         self._stopping = threading.Event()
+        self._courier = Courier(
+            desk,
+            self._teller,
+            reporter,
+            store=store,
+            metrics=metrics,
+            clock=clock,
+            rng=rng,
+            settings=settings,
+            announce=announce,
+            stopping=self._stopping,
+        )
+        self._folder = Folder(name, desk, store, clock, settings)
+        self._expiry = Expiry(desk.name, store, reporter, clock, zone=settings.zone, own_events=own_events)
+        self._once = OncePerMinute(clock)
         self._uncertain = False
         self._thread = threading.Thread(target=self._run, name=f"deliver:{desk.name}", daemon=True)
 
@@ -111,27 +123,42 @@ class DeliveryWorker:
             if self._stopping.is_set():
                 return
             try:
-                self._desk.wake.wait(rings, self._turn())
+                self._desk.wake.wait(rings, self.turn())
             except AlertBusError as error:
-                self._uncertain = True
                 self._metrics.store_error()
-                self._warn("deliveries wait for the database: %s", error, {"channel": self._desk.name})
+                held_back = self._once.held_back("store")
+                if held_back is not None:
+                    fields = {"channel": self._desk.name, "held_back": held_back}
+                    logger.warning("deliveries wait for the database: %s", error, extra=fields)
                 self._stopping.wait(_STORE_BACKOFF_SECONDS)
             except Exception:  # a bug of ours; the lease runs out and the delivery is tried again
                 logger.exception("a delivery failed unexpectedly", extra={"channel": self._desk.name})
                 self._stopping.wait(_STORE_BACKOFF_SECONDS)
 
+    def turn(self) -> float:
+        """Deliver what is next, if anything is due; return the seconds until it is worth looking again.
+
+        The thread does nothing else, again and again; who starts none may call it instead.
+
+        Raises:
+            AlertBusError: The database can't be used at the moment; what is held is given back by the next turn.
+        """
+        try:
+            return self._turn()
+        except AlertBusError:
+            self._uncertain = True
+            raise
+
     def _turn(self) -> float:
-        """Deliver one alert if one is due; return the seconds until it is worth looking again."""
         if self._uncertain:  # what failed may have been written: nothing may wait for the end of a lease of our own
             self._store.release_worker(self.name)
             self._uncertain = False
         if self._settings.dry_run:
             return self._rehearse()
-        self._desk.late.record(self._settle)  # before anything is sent again for it
+        self._desk.late.record(self._courier.settle)  # before anything is sent again for it
         if self._desk.paused or not self._desk.enabled:
             return self._settings.interval_seconds
-        wait = self._desk.wait_needed()  # before the claim: no lease runs down while waiting
+        wait = self._desk.wait_needed(self._folder.longest_gap)  # before the claim: no lease runs down while waiting
         if wait > 0:
             return self._patience(wait)
         try:
@@ -146,13 +173,12 @@ class DeliveryWorker:
             self._desk.leave(self.name)
 
     def _claim(self) -> float:
-        claimed = self._store.claim(self._desk.name, self.name, self._settings.lease_seconds, 1)
+        self._expiry.look()
+        collects = self._desk.storm.collects_seconds
+        lease_seconds = self._settings.lease_seconds
+        claimed = self._store.claim(self._desk.name, self.name, lease_seconds, 1, critical_only=collects > 0)
         if not claimed:
-            due_us = self._store.next_due_us(self._desk.name)
-            if due_us is None:
-                self._desk.nothing_to_send()
-            seconds = float("inf") if due_us is None else (due_us - self._clock.now_us()) / MICROSECONDS
-            return self._patience(max(seconds, _CONTENDED_WAIT_SECONDS))
+            return self._patience(collects) if collects > 0 else self._nothing_due()
         delivery = claimed[0]
         try:
             return self._deliver(delivery)
@@ -161,77 +187,33 @@ class DeliveryWorker:
             logger.warning("another worker took over; this result is dropped", extra=delivery.log_fields())
             return 0.0
 
+    def _nothing_due(self) -> float:
+        due_us = self._store.next_due_us(self._desk.name)
+        if due_us is None:
+            self._desk.nothing_to_send()
+        seconds = float("inf") if due_us is None else (due_us - self._clock.now_us()) / MICROSECONDS
+        return self._patience(max(seconds, _CONTENDED_WAIT_SECONDS))
+
     def _patience(self, seconds: float) -> float:
         return min(max(seconds, _SHORTEST_WAIT_SECONDS), self._settings.interval_seconds)
 
-    def _deliver(self, delivery: Delivery) -> float:
-        if too_old(delivery, self._settings.policy, self._clock.now_us()):
-            self._store.finish(delivery, DeliveryState.EXPIRED)
-            self._reporter.entered(DeliveryState.EXPIRED)
+    def _deliver(self, head: Delivery) -> float:
+        if too_old(head, self._clock.now_us()):
+            self._expiry.end(head)
             return 0.0
+        plan = self._folder.plan(head)
+        if isinstance(plan, Wait):
+            self._store.release([head])
+            return self._patience(plan.seconds)
         taken_at = self._clock.monotonic()
         wait = self._desk.turn(taken_at)
         if wait > 0:  # another thread of this channel, or a channel that shares its pace, took the turn meanwhile
-            self._store.release([delivery])
+            self._store.release([head] if isinstance(plan, Fold) else plan.deliveries)
             return self._patience(wait)
-        message = self._message(delivery)
-        if not self._desk.sent_for_real:
-            self._store.remember_sent_for_real()
-            self._desk.sent_for_real = True
-        attempt = self._store.open_attempt([delivery])
-        message = replace(message, reference=self._store.reference_of(attempt))
-        self._desk.late.begins(message.reference)
-        try:
-            self._attempt(attempt, delivery, message, taken_at)
-        finally:
-            self._desk.late.ended(message.reference)
+        parcel = self._folder.fold(head, plan) if isinstance(plan, Fold) else plan
+        if self._courier.deliver(parcel, taken_at).state is DeliveryState.EXPIRED:
+            self._expiry.ended()
         return 0.0
-
-    def _attempt(self, attempt: int, delivery: Delivery, message: Message, taken_at: float) -> None:
-        started = self._clock.monotonic()
-        outcome = self._send(message)
-        seconds = self._clock.monotonic() - started
-        self._desk.answered(taken_at)
-        shift_us = shift_of(self._clock)
-        now_us, unsaid = self._clock.now_us(), self._desk.holds.unsaid
-        decision = decide(outcome, delivery, self._settings.policy, now_us, self._rng, unsaid=unsaid)
-        self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
-        self._learn(outcome, decision, now_us)
-        try:
-            closed = self._record(attempt, delivery, outcome, decision, seconds, shift_us)
-        except LeaseLost:  # whoever took it over knows only that it is in doubt
-            self._desk.late.add(message, outcome)
-            raise
-        self._reporter.ended(delivery, outcome, decision, closed)
-
-    def _message(self, delivery: Delivery) -> Message:
-        try:
-            return self._rendered(delivery)
-        except Exception:  # a bug of ours must not keep a person from hearing that something happened
-            logger.exception("an alert could not be written out", extra=delivery.log_fields())
-            text = f"alertbus: an alert could not be written out. Its id is {delivery.alert.id}."
-            limits = self._desk.channel.message_limits
-            return Message(text, text, limits.dialect, parameters=emergency_parameters(text, limits.template))
-
-    def _rendered(self, delivery: Delivery) -> Message:
-        return render(
-            delivery.alert,
-            self._desk.channel.message_limits,
-            self._settings.zone,
-            possible_repeat=delivery.possible_repeat,
-        )
-
-    def _send(self, message: Message) -> Outcome:
-        try:
-            return self._desk.channel.send(message)
-        except Exception as error:  # a channel never raises; if one does, nobody knows how far it came
-            logger.exception("a channel raised", extra={"channel": self._desk.name})
-            return Outcome(Reason.UNAVAILABLE, detail=type(error).__name__, in_doubt=True)
-
-    def _learn(self, outcome: Outcome, decision: Decision, now_us: int) -> None:
-        """Take what the answer says of the channel: that holds whoever has the delivery by now, and at once."""
-        hold = hold_seconds(outcome, decision, now_us, self._desk.holds.unsaid)
-        self._noted(outcome, pauses=self._desk.note(outcome, hold))
 
     def _probe(self) -> float:
         """Ask a provider that failed whether it is back; nothing is claimed meanwhile, so no lease runs down."""
@@ -244,52 +226,8 @@ class DeliveryWorker:
         if outcome.reason is Reason.RATE_LIMITED:
             self._desk.hold(rate_limit_seconds(outcome, self._desk.holds.unsaid))
         self._desk.probed(outcome)
-        self._noted(outcome, pauses=False)
+        self._courier.noted(outcome, pauses=False)
         return 0.0
-
-    def _noted(self, outcome: Outcome, *, pauses: bool) -> None:
-        self._metrics.channel_up(self._desk.name, up=self._desk.up)
-        tell_stop(self._desk, outcome, pauses=pauses, clock=self._clock, announce=self._announce)
-
-    def _record(
-        self, attempt: int, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float, shift_us: int
-    ) -> Closed:
-        """Write the result down, however long the database takes; only the end of the daemon leaves it open."""
-        while True:
-            try:
-                return self._store.close_attempt(
-                    attempt,
-                    [delivery],
-                    outcome,
-                    decision,
-                    seconds,
-                    shift_us,
-                    receipts=self._desk.channel.receipts,
-                    fallbacks=self._settings.fallbacks(self._desk.name),
-                )
-            except LeaseLost:
-                raise
-            except AlertBusError as error:
-                self._metrics.store_error()
-                fields = {**delivery.log_fields(), "outcome": outcome.reason.value}
-                self._warn("a result waits for the database: %s", error, fields)
-                if self._stopping.wait(_STORE_BACKOFF_SECONDS):
-                    raise
-
-    def _settle(self, late: LateAnswer) -> None:
-        """Write down what became of a send after its deadline."""
-        attempt = self._store.attempt_of(late.reference)
-        if attempt is not None:
-            receipts = self._desk.channel.receipts
-            self._reporter.late(late, self._store.settle_late(attempt, late.outcome, receipts=receipts))
-        if late.outcome.reason is Reason.RATE_LIMITED:
-            self._desk.hold(rate_limit_seconds(late.outcome, self._desk.holds.unsaid))
-            self._noted(late.outcome, pauses=False)
-
-    def _warn(self, text: str, error: AlertBusError, fields: dict[str, str]) -> None:
-        held_back = self._once.held_back(text)
-        if held_back is not None:
-            logger.warning(text, error, extra={**fields, "held_back": held_back})
 
     def _rehearse(self) -> float:
         """Do all but the request, and show what it would be."""
@@ -297,7 +235,7 @@ class DeliveryWorker:
         if not claimed:
             return self._settings.interval_seconds
         delivery = claimed[0]
-        message = self._message(delivery)
+        message = self._teller.message(Parcel((delivery,)))
         self._show_rehearsal(self._desk.name, message, self._desk.channel.rehearse(message))
         self._store.rehearsed(delivery)
         return 0.0

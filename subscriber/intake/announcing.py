@@ -16,7 +16,7 @@ from bus.clock import Clock, shift_of
 from bus.errors import AlertBusError
 from bus.topics import topic_of
 from bus.wire import encode_alert
-from subscriber.deliveries import PlannedDelivery
+from subscriber.deliveries import DeliveryState, PlannedDelivery
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store.incoming import Incoming
@@ -30,6 +30,14 @@ Waker = Callable[[Iterable[str]], None]
 
 #: Events that wait for the database; each is told once, so few are ever here.
 _MOST_WAITING: Final = 1000
+
+
+def count_deliveries(metrics: Metrics, accepted: Accepted) -> None:
+    """Count the states that deliveries entered while alerts were stored."""
+    for (channel, state), count in accepted.states.items():
+        metrics.entered(channel, state, count)
+    for channel, count in accepted.replaced.items():
+        metrics.entered(channel, DeliveryState.SUPPRESSED, count)
 
 
 class Announcer:
@@ -86,13 +94,9 @@ class Announcer:
             logger.critical("too many events wait for the database; dropped: %s", event.event_type)
         return self.retry() and not full
 
-    def stored(self, incoming: Iterable[Incoming], accepted: Accepted) -> None:
+    def stored(self, _incoming: Iterable[Incoming], accepted: Accepted) -> None:
         """Count what was stored and wake those who deliver it."""
-        new = set(accepted.inserted)
-        for item in incoming:
-            if item.alert.id in new:
-                for delivery in item.planned:
-                    self._metrics.entered(delivery.channel, delivery.state)
+        count_deliveries(self._metrics, accepted)
         self._waker(accepted.deliveries)
 
     def retry(self) -> bool:

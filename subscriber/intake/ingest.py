@@ -19,7 +19,7 @@ from bus.errors import AlertBusError, UndecodableFrames, UnsupportedVersion
 from bus.sockets import open_daemon_control, open_daemon_data
 from bus.topics import topic_of, two_levels
 from bus.wire import VERSION, Envelope, Goodbye, Header, Heartbeat, Replayed, Unavailable, decode_control, decode_frames
-from subscriber.intake.announcing import Planner, Waker
+from subscriber.intake.announcing import Planner, Waker, count_deliveries
 from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.notices import Notices
 from subscriber.intake.sequences import Observation
@@ -245,8 +245,7 @@ class Ingest:
             if incoming.alert.id in new:
                 new.remove(incoming.alert.id)  # one batch may hold an alert twice: live and replayed
                 self._metrics.received((two_levels(incoming.topic),))
-                for delivery in incoming.planned:
-                    self._metrics.entered(delivery.channel, delivery.state)
+        count_deliveries(self._metrics, accepted)
         self._metrics.duplicate(len(accepted.replayed) + len(accepted.duplicates))
         if accepted.recovered:
             logger.info("alerts that were lost arrived after all", extra={"count": accepted.recovered})

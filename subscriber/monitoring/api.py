@@ -19,17 +19,20 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from bus.alerts import Severity
 from bus.endpoints import is_loopback
 from bus.errors import AlertBusError
 from subscriber.deliveries import DeliveryState
+from subscriber.monitoring.answers import PREFIX, problem, success
 from subscriber.monitoring.metrics import Metrics, alertbus_version
+from subscriber.monitoring.policy_api import Moment, PolicyParts, add_policy
 from subscriber.store.store import Store
 
-PREFIX: Final = "/api/monitoring/notifications"
 _MOST_HISTORY: Final = 500
 _LARGEST_NUMBER: Final = 2**63 - 1  # of both databases
 #: A test waits for its providers in one of the forty threads that answer requests; the others stay free.
 _MOST_TESTS_AT_ONCE: Final = 8
+Word = Annotated[str | None, Query(max_length=128)]
 CHANNEL_PATTERN: Final = "^[A-Za-z0-9_-]{1,64}$"
 TEXT_LIMIT: Final = 1000
 
@@ -55,6 +58,7 @@ class ApiParts:
     send_test: Callable[[tuple[str, ...], str | None], dict[str, Any]]
     not_ready: Callable[[], list[str]]
     resume: Callable[[str], bool]  #: lets a paused channel send again; whether it was paused
+    policy: PolicyParts | None = None  #: None where nothing but the store is there
 
 
 def build_app(parts: ApiParts) -> FastAPI:
@@ -68,7 +72,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     @app.get(f"{PREFIX}/status", dependencies=guard)
     def status() -> dict[str, Any]:
         """Say how every channel and publisher stands."""
-        return _success(parts.status())
+        return success(parts.status())
 
     @app.post(f"{PREFIX}/test", dependencies=guard)
     def test(request: TestRequest | None = None) -> dict[str, Any]:
@@ -78,12 +82,13 @@ def build_app(parts: ApiParts) -> FastAPI:
         if not tests.acquire(blocking=False):
             raise HTTPException(429, "Other tests still wait for their providers; try again in some seconds.")
         try:
-            return _success(parts.send_test(names, wanted.text))
+            return success(parts.send_test(names, wanted.text))
         finally:
             tests.release()
 
     @app.get(f"{PREFIX}/history", dependencies=guard)
-    def history(
+    def history(  # noqa: PLR0913 - each is a filter of its own
+        *,
         limit: Annotated[int, Query(ge=1, le=_MOST_HISTORY)] = 50,
         before: Annotated[
             int | None,
@@ -91,9 +96,31 @@ def build_app(parts: ApiParts) -> FastAPI:
         ] = None,
         channel: Annotated[str | None, Query(pattern=CHANNEL_PATTERN)] = None,
         state: DeliveryState | None = None,
+        severity: Severity | None = None,
+        event_type: Word = None,
+        symbol: Word = None,
+        agent_name: Word = None,
+        source: Word = None,
+        kind: Word = None,
+        since_us: Moment = None,
+        until_us: Moment = None,
     ) -> dict[str, Any]:
         """List alerts with their deliveries, the newest first."""
-        return _success(parts.store.history(limit, before, channel, None if state is None else state.value))
+        found = parts.store.history(
+            limit,
+            before,
+            channel,
+            None if state is None else state.value,
+            since_us=since_us,
+            until_us=until_us,
+            severity=None if severity is None else severity.value,
+            event_type=event_type,
+            symbol=symbol,
+            agent_name=agent_name,
+            source=source,
+            kind=kind,
+        )
+        return success(found)
 
     @app.get(PREFIX + "/alerts/{alert_id}", dependencies=guard)
     def alert(alert_id: UUID) -> dict[str, Any]:
@@ -101,13 +128,15 @@ def build_app(parts: ApiParts) -> FastAPI:
         story = parts.store.story(alert_id)
         if story is None:
             raise HTTPException(404, f"There is no alert {alert_id}.")
-        return _success(story)
+        return success(story)
 
     @app.post(PREFIX + "/channels/{name}/resume", dependencies=guard)
     def resume(name: Annotated[str, Path(pattern=CHANNEL_PATTERN)]) -> dict[str, Any]:
         """Let a channel send again that paused because its credentials or its target were refused."""
-        return _success({"channel": _known(name, parts), "was_paused": parts.resume(name)})
+        return success({"channel": _known(name, parts), "was_paused": parts.resume(name)})
 
+    if parts.policy is not None:
+        add_policy(app, parts.store, parts.policy, guard)
     return app
 
 
@@ -126,15 +155,15 @@ def _add_health(app: FastAPI, parts: ApiParts) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, Any]:  # in the loop itself: an answer needs no free thread
         """Say that the process answers; asks nobody else."""
-        return _success({"version": alertbus_version()})
+        return success({"version": alertbus_version()})
 
     @app.get("/readyz")
     def readyz() -> JSONResponse:
         """Say whether alerts are taken, stored and delivered: 503 with the reasons when not."""
         reasons = parts.not_ready()
         if reasons:
-            return JSONResponse({"status": "error", "error": " ".join(reasons)}, 503)
-        return JSONResponse(_success({"ready": True}))
+            return problem(503, " ".join(reasons))
+        return JSONResponse(success({"ready": True}))
 
 
 def _guard(token: str | None) -> Callable[[Request], None]:
@@ -163,26 +192,22 @@ def _guard(token: str | None) -> Callable[[Request], None]:
 def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(StarletteHTTPException)
     async def refused(_request: Request, error: StarletteHTTPException) -> JSONResponse:
-        return JSONResponse({"status": "error", "error": str(error.detail)}, error.status_code, error.headers)
+        return problem(error.status_code, str(error.detail), headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
         faults = "; ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors())
-        return JSONResponse({"status": "error", "error": f"The request can't be used: {faults}."}, 422)
+        return problem(422, f"The request can't be used: {faults}.")
 
     @app.exception_handler(AlertBusError)
     async def store_away(_request: Request, error: AlertBusError) -> JSONResponse:
-        return JSONResponse({"status": "error", "error": str(error)}, 503)
+        return problem(503, str(error))
 
     @app.exception_handler(Exception)
     async def broken(_request: Request, _error: Exception) -> JSONResponse:
-        return JSONResponse({"status": "error", "error": "alertbus failed unexpectedly; its log says how."}, 500)
+        return problem(500, "alertbus failed unexpectedly; its log says how.")
 
 
 def _place(location: Sequence[str | int]) -> str:
     """Name a field; where no JSON could be read, the location is an offset into the body."""
     return ".".join(part for part in location[1:] if isinstance(part, str)) or "body"
-
-
-def _success(data: Any) -> dict[str, Any]:
-    return {"status": "success", "data": data}

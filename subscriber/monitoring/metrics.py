@@ -20,7 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from bus.alerts import Severity
 from bus.topics import KNOWN_LEVELS, OTHER_LEVELS
 from bus.wire import INVALID_REASONS
-from subscriber.deliveries import DeliveryState, Reason, Receipt, ReceiptState
+from subscriber.deliveries import DeliveryState, DigestKind, Reason, Receipt, ReceiptState
 
 #: Seconds; the bounds that people are promised (a few seconds) lie on edges.
 END_TO_END_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
@@ -32,6 +32,9 @@ MOST_SOURCES: Final = 100
 OTHER_SOURCE: Final = "other"
 #: The provider of a webhook call that names none of ours: what a stranger asks for is no label.
 OTHER_PROVIDER: Final = "other"
+#: By which ways a person can say that an alert is known.
+ACKNOWLEDGED_VIA: Final = ("api", "cli", "page", "telegram")
+_RELOADED: Final = {True: "loaded", False: "refused"}
 
 
 class WebhookResult(StrEnum):
@@ -97,11 +100,33 @@ class Metrics:
         self._store_errors = self._counter("store_errors", "Times that the database could not be used.")
         self._ping_failures = self._counter("ping_failures", "Pings of the daemon's own address that failed.")
         self._leases_lost = self._counter("leases_lost", "Results that were dropped: another worker had taken over.")
+        self._policy_counters()
         for topic in (*KNOWN_LEVELS, OTHER_LEVELS):
             self._received.labels(topic)
         for reason in INVALID_REASONS:
             self._invalid.labels(reason)
         self.add_webhook(OTHER_PROVIDER)
+
+    def _policy_counters(self) -> None:
+        self._digests = self._counter("digests", "Messages that told several alerts.", "channel", "kind")
+        self._digest_alerts = self._counter(
+            "digest_alerts", "Alerts that were told in such messages.", "channel", "kind"
+        )
+        self._escalations = self._counter(
+            "escalations", "Turns of escalations: nobody had acknowledged a CRITICAL.", "channel"
+        )
+        self._acknowledgements = self._counter("acknowledgements", "Alerts that a person acknowledged.", "via")
+        self._template_failures = self._counter(
+            "template_failures", "Times that a template failed and the built-in text was told.", "template"
+        )
+        self._telegram_updates = self._counter(
+            "telegram_updates", "What people wrote to the bot or pressed, and what became of it.", "channel", "kind"
+        )
+        self._reloads = self._counter("config_reloads", "Reloads of the configuration.", "result")
+        for via in ACKNOWLEDGED_VIA:
+            self._acknowledgements.labels(via)
+        for result in _RELOADED.values():
+            self._reloads.labels(result)
 
     def _gauges(self) -> None:
         self._queue = self._gauge("queue_deliveries", "Deliveries that wait to be sent.", "channel")
@@ -138,6 +163,10 @@ class Metrics:
         self._audited = self._gauge(
             "audit_timestamp_seconds", "When the last audit of the ledger ended; 0 before the first."
         )
+        self._silences = self._gauge("silences_active", "Silences that hold or drop alerts now.")
+        self._config_loaded = self._gauge(
+            "config_loaded_timestamp_seconds", "When the configuration in force was read; 0 before."
+        )
         self._dry_run = self._gauge("dry_run", "1 when nothing is really sent.")
         self._build = self._gauge("build_info", "1; the labels say what runs.", "version", "python")
         self._build.labels(alertbus_version(), platform.python_version()).set(1)
@@ -152,6 +181,10 @@ class Metrics:
             self._deliveries.labels(channel, state.value)
         for severity in Severity:
             self._end_to_end.labels(channel, severity.value)
+        for kind in DigestKind:
+            self._digests.labels(channel, kind.value)
+            self._digest_alerts.labels(channel, kind.value)
+        self._escalations.labels(channel)
         self._attempt_seconds.labels(channel)
         self.queue(channel, 0, None)
         self._up.labels(channel).set(1)
@@ -193,6 +226,50 @@ class Metrics:
     def breaker(self, channel: str, *, is_open: bool) -> None:
         """Set whether a channel only probes its provider."""
         self._breaker.labels(channel).set(is_open)
+
+    # --- policy ---------------------------------------------------------------------------------------------
+
+    def digest_told(self, channel: str, kind: DigestKind, alerts: int) -> None:
+        """Count a message that told several alerts, and these."""
+        self._digests.labels(channel, kind.value).inc()
+        self._digest_alerts.labels(channel, kind.value).inc(alerts)
+
+    def escalated(self, channel: str) -> None:
+        """Count a turn of an escalation; `channel` is whom it goes to."""
+        self._escalations.labels(channel).inc()
+
+    def acknowledged(self, via: str) -> None:
+        """Count an alert that a person acknowledged; `via` is one of ACKNOWLEDGED_VIA."""
+        self._acknowledgements.labels(via).inc()
+
+    def add_ears(self, channel: str, kinds: Iterable[str]) -> None:
+        """Create the children of a channel whose chat is listened to."""
+        for kind in kinds:
+            self._telegram_updates.labels(channel, kind)
+
+    def telegram_update(self, channel: str, kind: str) -> None:
+        """Count something that a person wrote to the bot, or pressed."""
+        self._telegram_updates.labels(channel, kind).inc()
+
+    def silences_active(self, count: int) -> None:
+        """Set how many silences hold or drop alerts now."""
+        self._silences.set(count)
+
+    def add_template(self, template: str) -> None:
+        """Create the child of a template that is configured."""
+        self._template_failures.labels(template)
+
+    def template_failed(self, template: str) -> None:
+        """Count a template that failed; the alert was told in the built-in text."""
+        self._template_failures.labels(template).inc()
+
+    def config_reloaded(self, *, loaded: bool) -> None:
+        """Count a reload of the configuration: it came into force, or it was refused."""
+        self._reloads.labels(_RELOADED[loaded]).inc()
+
+    def config_loaded(self, at_us: int) -> None:
+        """Set when the configuration in force was read."""
+        self._config_loaded.set(at_us / 1e6)
 
     # --- receipts -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them: no float dust, no exponent for a price, thousands apart. Pure."""
+"""Numbers as people read them: no float dust, no exponent for a price, thousands apart; lengths of time. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ _MONEY_DECIMALS: Final = 2
 #: Outside of these a number is told with an exponent: as digits it would be longer than a phone's line.
 _SMALLEST_IN_DIGITS: Final = 1e-9
 _LARGEST_IN_DIGITS: Final = 1e15
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+#: Seconds up to which a length of time is told in the smaller unit, where it is no whole number of the larger one.
+_SECONDS_UP_TO: Final = 120
 
 
 def number_text(number: float, *, decimals_at_least: int = 0) -> str:
@@ -46,6 +51,21 @@ def compared_text(value: float, threshold: float) -> str:
     if left == right and value != threshold:
         left, right = repr(value), repr(threshold)
     return f"value {left} {sign} threshold {right}"
+
+
+def span_text(seconds: float) -> str:
+    """Say a length of time in whole numbers, at least 1 s: 42 s, 5 min, 1 h 30 min, 2 d 4 h."""
+    whole = max(1, round(seconds))
+    if whole < _SECONDS_UP_TO and whole % _MINUTE:
+        return f"{whole} s"
+    minutes = round(whole / _MINUTE)
+    if minutes < _HOUR // _MINUTE:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, _HOUR // _MINUTE)
+    if hours < _DAY // _HOUR:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    days, hours = divmod(round(minutes / _MINUTE), _DAY // _HOUR)
+    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def _decimals(magnitude: float) -> int:

@@ -24,6 +24,10 @@ _EVERY_DAY: Final = "Mon-Sun"
 _DAY: Final = 24 * 60
 _WEEK: Final = 7 * _DAY
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND_US: Final = 1_000_000
+_MINUTE_US: Final = 60 * _SECOND_US
+#: No window is longer than a week, and a clock that is set moves its end by hours.
+_LONGEST_US: Final = 8 * _DAY * _MINUTE_US
 _TIME: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _END_OF_DAY: Final = "24:00"
 #: How alike a word and a weekday are, from 0 to 1, for one to be a misspelling of the other.
@@ -56,11 +60,54 @@ class MarketHours:
         Raises:
             OverflowError: The moment lies outside the years 1 to 9999.
         """
-        local = (_EPOCH + timedelta(microseconds=moment_us)).astimezone(self.zone)
+        local = _local(moment_us, self.zone)
         if local.date() in self.closed:
             return False
         minute = local.weekday() * _DAY + local.hour * 60 + local.minute
         return any(begin <= minute < end for begin, end in self.spans)
+
+    def end_us(self, moment_us: int) -> int | None:
+        """Return the first moment from then on at which the market is not open; None where it is closed then.
+
+        Where it never closes that is eight days later.
+
+        Args:
+            moment_us: Microseconds since 1970, UTC.
+
+        Raises:
+            OverflowError: The moment lies outside the years 1 to 9999.
+        """
+        if not self.open_at(moment_us):
+            return None
+        at_us = moment_us
+        while at_us < moment_us + _LONGEST_US and self.open_at(at_us):
+            planned = at_us + self._left_us(at_us)
+            change = self._clock_change_us(at_us, planned)
+            at_us = planned if change is None else change
+        return at_us
+
+    def _left_us(self, moment_us: int) -> int:
+        """Return how long a window that is open now lasts if nobody touches the clock there; a day at most."""
+        local = _local(moment_us, self.zone)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        today_us = _microseconds(local.replace(tzinfo=None) - midnight.replace(tzinfo=None))
+        now_us = local.weekday() * _DAY * _MINUTE_US + today_us
+        end_us = next(end for begin, end in self.spans if begin * _MINUTE_US <= now_us < end * _MINUTE_US) * _MINUTE_US
+        return min(end_us - now_us, _DAY * _MINUTE_US - today_us)
+
+    def _clock_change_us(self, first_us: int, last_us: int) -> int | None:
+        """Return when the clock there is set within a day or so, to the second; None where it is not."""
+        offset = _local(first_us, self.zone).utcoffset()
+        if _local(last_us, self.zone).utcoffset() == offset:
+            return None
+        before, after = first_us // _SECOND_US, -(-last_us // _SECOND_US)
+        while after - before > 1:
+            middle = (before + after) // 2
+            if _local(middle * _SECOND_US, self.zone).utcoffset() == offset:
+                before = middle
+            else:
+                after = middle
+        return after * _SECOND_US
 
     def __str__(self) -> str:
         """Return them as `parse_window` reads them, with the time zone and the closed days."""
@@ -86,6 +133,14 @@ def parse_window(text: str) -> tuple[Span, ...]:
             begin, _, last = middle.partition("-")
             return (_long(_weekday(first), begin, _weekday(last), end),)
     raise ValueError(_FORM)
+
+
+def _local(moment_us: int, zone: tzinfo) -> datetime:
+    return (_EPOCH + timedelta(microseconds=moment_us)).astimezone(zone)
+
+
+def _microseconds(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
 
 
 def _daily(days: str, times: str) -> tuple[Span, ...]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from itertools import chain, dropwhile
 from typing import Final
 
 from subscriber.deliveries import Limit
@@ -50,6 +51,7 @@ class Meter:
         whole = max(1, math.floor(limit.messages))
         # Half a message a second is one in two seconds; 2.5 a second is at most 2 in any second.
         self._window_seconds = limit.seconds * max(1.0, 1 / limit.messages)
+        self._most = whole
         self._sent: deque[float] = deque(maxlen=whole)
         self._interval = limit.seconds / limit.messages
         self._ahead = (limit.burst - 1) * self._interval
@@ -64,6 +66,24 @@ class Meter:
         """Return when the next message may go."""
         oldest = self._sent[0] if len(self._sent) == self._sent.maxlen else -math.inf
         return max(oldest + self._window_seconds, self._full_at - self._ahead - _ROUNDING_SECONDS)
+
+    @property
+    def interval_seconds(self) -> float:
+        """Between two messages in the long run."""
+        return self._interval
+
+    def spread_at(self, now: float, longest_gap: float) -> float:
+        """Return when the next message may go so that no later one has to wait for much longer than a gap.
+
+        A burst that takes all that a window holds leaves nothing for the rest of it: minutes, with Twilio. So what is
+        left of a window is kept for the time until it holds more again; never slower than the limit in the long run.
+        """
+        over = now - self._window_seconds
+        counting = list(dropwhile(lambda sent: sent <= over, self._sent))
+        if not counting:
+            return -math.inf
+        left = self._most - len(counting)
+        return counting[0] + self._window_seconds - left * max(longest_gap, self._interval)
 
     def take(self, now: float) -> None:
         """Count a message as sent at this time."""
@@ -179,10 +199,44 @@ class Pacing:
         """Until when nothing is sent because the provider asked for it."""
         return self._hold.until
 
-    def wait_needed(self, now: float) -> float:
-        """Return the seconds until the next message may go; 0 when it may go now."""
+    @property
+    def interval_seconds(self) -> float:
+        """Between two messages in the long run, by the slowest of the limits; 0 without limits."""
+        return max((meter.interval_seconds for meter in self._meters()), default=0.0)
+
+    def wait_needed(self, now: float, longest_gap: float | None = None) -> float:
+        """Return the seconds until the next message may go; 0 when it may go now.
+
+        Args:
+            now: The time.
+            longest_gap: For how many seconds, about, no later message is to wait for the limits, where they allow it:
+                the next one waits a little instead (`Meter.spread_at`). None: bursts may use up all that there is.
+        """
         ready_at = max((meter.ready_at() for meter in self._meters()), default=-math.inf)
-        return max(0.0, max(ready_at, self._hold.until) - now)
+        ready_at = max(ready_at, self._hold.until, now)
+        return (ready_at if longest_gap is None else _spread(list(self._meters()), ready_at, longest_gap)) - now
+
+    def slots(self, now: float, most: int, within_seconds: float, longest_gap: float | None = None) -> list[float]:
+        """Return when further messages could go after one that goes now, in seconds from now.
+
+        Args:
+            now: The time.
+            most: How many to look for.
+            within_seconds: What comes later than that is left out.
+            longest_gap: As for `wait_needed`.
+        """
+        meters = [deepcopy(meter) for meter in self._meters()]
+        found: list[float] = []
+        moment = now
+        while len(found) < most:
+            for meter in meters:
+                meter.take(moment)
+            moment = max((meter.ready_at() for meter in meters), default=moment)
+            moment = max(moment, now) if longest_gap is None else _spread(meters, max(moment, now), longest_gap)
+            if moment - now > within_seconds:
+                break
+            found.append(moment - now)
+        return found
 
     def take(self, now: float) -> None:
         """Count a message as sent at this time; one that did not wait makes the next ones wait longer."""
@@ -210,6 +264,15 @@ class Pacing:
 
     def _meters(self) -> Iterator[Meter]:
         return chain.from_iterable(self._groups)
+
+
+def _spread(meters: Sequence[Meter], moment: float, longest_gap: float) -> float:
+    """Return the first time from a moment on at which all limits let a message go and keep enough for later ones."""
+    while True:
+        later = max((meter.spread_at(moment, longest_gap) for meter in meters), default=moment)
+        if later <= moment + _ROUNDING_SECONDS:
+            return moment
+        moment = later
 
 
 def parse_pace(text: str) -> Limit:

@@ -7,13 +7,10 @@ WARNING must not ring a phone two days later.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
-from types import MappingProxyType
 from typing import Final
 
-from bus.alerts import Severity
 from subscriber.deliveries import (
     Decision,
     Delivery,
@@ -23,15 +20,10 @@ from subscriber.deliveries import (
     Outcome,
     Reason,
     RetryAt,
-    severity_of,
 )
 
 _MICROSECONDS: Final = 1_000_000
 _HOUR_SECONDS: Final = 3600.0
-#: A CRITICAL is told however late; the rest is of use for a day, which is the setting's default, too.
-DEFAULT_MAX_AGE_SECONDS: Final[Mapping[Severity, float | None]] = MappingProxyType(
-    {Severity.CRITICAL: None, Severity.WARNING: 24 * _HOUR_SECONDS, Severity.INFO: 24 * _HOUR_SECONDS}
-)
 #: The wait when a provider says "too fast" without saying how long, and by how much it grows each time that it says so
 #: again: such refusals do not count, so the exponential curve would stay at its beginning and hammer. Meta's 131056
 #: asks for 4^X seconds.
@@ -54,25 +46,21 @@ _MOST_DOUBLINGS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait between attempts, and up to which age a delivery is worth one.
+    """How long to wait between attempts.
 
     Raises:
-        ValueError: The base is not above 0, the cap is below the base, or an age is not above 0.
+        ValueError: The base is not above 0, or the cap is below the base.
     """
 
     #: Seconds before the second attempt, at most; a person is to know within seconds.
     backoff_base_seconds: float = 1.0
     #: Seconds between attempts, at most: after an outage the first alert leaves within this time.
     backoff_cap_seconds: float = 60.0
-    #: Seconds since publication after which a delivery expires; None, or no entry, means never. Trades are INFO.
-    max_age_seconds: Mapping[Severity, float | None] = field(default_factory=lambda: DEFAULT_MAX_AGE_SECONDS)
 
     def __post_init__(self) -> None:
-        """Refuse what would retry without a pause or expire everything."""
+        """Refuse what would retry without a pause."""
         if not 0 < self.backoff_base_seconds <= self.backoff_cap_seconds < math.inf:
             raise ValueError("backoff_base_seconds must be above 0 and at most backoff_cap_seconds")
-        if any(age is not None and not age > 0 for age in self.max_age_seconds.values()):
-            raise ValueError("max_age_seconds must be above 0, or None for never")
 
 
 def decide(
@@ -86,7 +74,7 @@ def decide(
     Args:
         outcome: How the attempt ended.
         delivery: As it was before the attempt.
-        policy: How long to wait and to try.
+        policy: How long to wait.
         now_us: When the attempt ended.
         rng: For the jitter.
         unsaid: How often in a row, before this time, the provider said "too fast" without saying how long.
@@ -96,7 +84,7 @@ def decide(
     by_template_now = outcome.template_instead and not outcome.by_template
     if outcome.reason is Reason.REJECTED and not by_template_now:
         return GiveUp(DeliveryState.DEAD, fallback=True)
-    if too_old(delivery, policy, now_us):
+    if too_old(delivery, now_us):
         return GiveUp(DeliveryState.EXPIRED)
     wait_seconds = 0.0 if by_template_now else _wait_seconds(outcome, delivery, policy, rng, unsaid)
     wait_seconds = min(wait_seconds, max(LONGEST_DUE_WAIT_SECONDS, policy.backoff_cap_seconds))
@@ -107,10 +95,9 @@ def decide(
     )
 
 
-def too_old(delivery: Delivery, policy: RetryPolicy, now_us: int) -> bool:
-    """Say whether a delivery is past the age at which it is still worth an attempt; asked before each send, too."""
-    max_age_seconds = policy.max_age_seconds.get(severity_of(delivery.alert))
-    return max_age_seconds is not None and now_us - delivery.published_us > max_age_seconds * _MICROSECONDS
+def too_old(delivery: Delivery, now_us: int) -> bool:
+    """Say whether a delivery is past the age that its route allows; a digest, once it is fixed, never is."""
+    return delivery.digest is None and delivery.expires_at_us is not None and now_us >= delivery.expires_at_us
 
 
 def backoff_seconds(attempt: int, policy: RetryPolicy, rng: Random) -> float:

@@ -7,8 +7,8 @@ and SELL blue: red is CRITICAL's alone. An agent's `state` is never told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
 from typing import Final
@@ -16,12 +16,13 @@ from typing import Final
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
 from subscriber.deliveries import event_of, severity_of
 from subscriber.policy.cleaning import clean_line, clean_lines
-from subscriber.policy.figures import compared_text, gain_text, money_text, number_text
+from subscriber.policy.figures import compared_text, gain_text, money_text, number_text, span_text
 
 REPEAT_TEXT: Final = "Possible repeat: this may have reached you before."
 SHORT_ID_DIGITS: Final = 8
 #: Between the parts of a line.
 SEPARATOR: Final = " · "
+_SHORTENED: Final = f"{SEPARATOR}shortened"
 _SEVERITY_SIGNS: Final = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "⚪"}
 _ACTION_SIGNS: Final = {Action.BUY: "🟢", Action.SELL: "🔵", Action.HOLD: "⚪"}
 _RESOLVED_SIGN: Final = "✅"
@@ -43,11 +44,13 @@ class Rank(IntEnum):
     HEAD = 0
     FOOT = 1
     REPEAT = 2
-    FIGURES = 3
-    TAKEN = 4  #: what was done about it
-    WHO = 5
-    TEXT = 6  #: what happened, or why
-    EXTRA = 7
+    MORE = 3  #: how many others it stands for
+    FAULT = 4  #: what is wrong with the text itself
+    FIGURES = 5
+    TAKEN = 6  #: what was done about it
+    WHO = 7
+    TEXT = 8  #: what happened, or why
+    EXTRA = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +62,65 @@ class Line:
     copyable: str = ""  #: the part that a person may want to copy
 
 
-def lines_of(alert: Alert, zone: tzinfo, *, possible_repeat: bool = False, shortened: bool = False) -> list[Line]:
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What a message says of other messages."""
+
+    possible: bool = False  #: an earlier attempt may have reached the person, who is told so
+    more: int = 0  #: alerts like it that were counted instead of sent
+    more_seconds: float = 0  #: in which these came
+
+
+#: There are none.
+ALONE: Final = Repeats()
+
+
+def lines_of(alert: Alert, zone: tzinfo, repeats: Repeats = ALONE) -> list[Line]:
     """Say an alert, in the order in which it is read.
 
     Args:
         alert: Any kind, holding anything.
         zone: Where the reader's clock is.
-        possible_repeat: An earlier attempt may have reached the person, who is told so.
-        shortened: Something had to be cut, which the last line then says.
+        repeats: What else the message stands for.
     """
     lines = [
-        Line(Rank.HEAD, _trade_head(alert) if isinstance(alert, AgentAction) else _event_head(alert)),
-        Line(Rank.REPEAT, REPEAT_TEXT if possible_repeat else ""),
-        Line(Rank.TEXT, clean_lines(_told_text(alert))),
-        Line(Rank.FIGURES, SEPARATOR.join(_figures(alert))),
+        Line(Rank.HEAD, head_of(alert)),
+        *repeat_lines(repeats),
+        Line(Rank.TEXT, clean_lines(description_of(alert))),
+        Line(Rank.FIGURES, SEPARATOR.join(figures_of(alert))),
         Line(Rank.TAKEN, _action_taken(alert)),
         Line(Rank.WHO, SEPARATOR.join(_who(alert))),
         *(Line(Rank.EXTRA, text) for text in _extras(alert)),
         Line(Rank.EXTRA, _alterations(alert)),
-        _foot(alert, zone, shortened=shortened),
+        foot_of(alert, zone),
     ]
     return [line for line in lines if line.text]
+
+
+def head_of(alert: Alert) -> str:
+    """Say how bad, and what."""
+    return _trade_head(alert) if isinstance(alert, AgentAction) else _event_head(alert)
+
+
+def repeat_lines(repeats: Repeats) -> list[Line]:
+    """Say what else a message stands for, where it does."""
+    span = f" in {span_text(repeats.more_seconds)}" if repeats.more_seconds else ""
+    lines = [Line(Rank.MORE, f"and {repeats.more:,} more{span}")] if repeats.more else []
+    return [*lines, Line(Rank.REPEAT, REPEAT_TEXT)] if repeats.possible else lines
+
+
+def foot_of(alert: Alert, zone: tzinfo) -> Line:
+    """Return the last line, by which a person finds the whole story."""
+    identity = short_id(alert)
+    text = SEPARATOR.join((f"id {identity}", moment_text(reader_time(alert.occurred_at, zone))))
+    return Line(Rank.FOOT, text, copyable=identity)
+
+
+def shortened(lines: Sequence[Line]) -> list[Line]:
+    """Say in the last line that something had to be cut."""
+    return [
+        replace(line, text=f"{line.text}{SEPARATOR}shortened") if line.rank is Rank.FOOT else line for line in lines
+    ]
 
 
 def short_id(alert: Alert) -> str:
@@ -87,18 +128,22 @@ def short_id(alert: Alert) -> str:
     return alert.id.hex[-SHORT_ID_DIGITS:]
 
 
-def _event_head(alert: RiskEvent | SystemEvent | OpaqueAlert) -> str:
+def sign_of(alert: Alert) -> str:
+    """Return the colour that tells how bad an alert is, or which side a trade."""
+    if isinstance(alert, AgentAction):
+        return _ACTION_SIGNS[alert.action if alert.executed else Action.HOLD]
     resolves = isinstance(alert, SystemEvent) and alert.resolves is not None
-    sign = _RESOLVED_SIGN if resolves else _SEVERITY_SIGNS[alert.severity]
+    return _RESOLVED_SIGN if resolves else _SEVERITY_SIGNS[alert.severity]
+
+
+def _event_head(alert: RiskEvent | SystemEvent | OpaqueAlert) -> str:
     event = clean_line(event_of(alert)) or "UNNAMED"
-    return f"{sign} {severity_of(alert)} {event} {clean_line(alert.symbol or '')}".rstrip()
+    return f"{sign_of(alert)} {severity_of(alert)} {event} {clean_line(alert.symbol or '')}".rstrip()
 
 
 def _trade_head(alert: AgentAction) -> str:
-    nothing_traded = alert.action is not Action.HOLD and not alert.executed
-    sign = _ACTION_SIGNS[Action.HOLD if nothing_traded else alert.action]
-    words = [sign, alert.action.value, clean_line(alert.symbol or "")]
-    if nothing_traded:
+    words = [sign_of(alert), alert.action.value, clean_line(alert.symbol or "")]
+    if alert.action is not Action.HOLD and not alert.executed:
         return " ".join(filter(None, words)) + ", nothing traded"
     quantity = _number(alert, "quantity", alert.quantity)
     price = alert.altered.get("price") if alert.price is None else money_text(alert.price)
@@ -106,7 +151,8 @@ def _trade_head(alert: AgentAction) -> str:
     return " ".join(filter(None, words))
 
 
-def _told_text(alert: Alert) -> str:
+def description_of(alert: Alert) -> str:
+    """Return what happened, or why, as it came."""
     if isinstance(alert, AgentAction):
         return alert.rationale or ""
     if isinstance(alert, OpaqueAlert):
@@ -115,7 +161,8 @@ def _told_text(alert: Alert) -> str:
     return alert.description
 
 
-def _figures(alert: Alert) -> Iterator[str]:
+def figures_of(alert: Alert) -> Iterator[str]:
+    """Say the numbers of an alert that its head does not."""
     if isinstance(alert, RiskEvent):
         if alert.value is not None and alert.threshold is not None:
             yield compared_text(alert.value, alert.threshold)
@@ -166,13 +213,13 @@ def _extras(alert: Alert) -> Iterator[str]:
     values = {**alert.extra, **(alert.fields if isinstance(alert, OpaqueAlert) else {})}
     told = [(name, value) for name, value in values.items() if name not in _NOT_EXTRA]
     for name, value in told[:_MOST_EXTRAS]:
-        text = clean_line(_plain(value), _EXTRA_VALUE_LIMIT)
+        text = clean_line(plain_text(value), _EXTRA_VALUE_LIMIT)
         yield f"{clean_line(name, _EXTRA_NAME_LIMIT) or 'unnamed'}: {text or 'empty'}"
     if len(told) > _MOST_EXTRAS:
         yield f"and {len(told) - _MOST_EXTRAS} more"
 
 
-def _plain(value: object, depth: int = 0) -> str:
+def plain_text(value: object, depth: int = 0) -> str:
     """Say plain data without braces and quotes; an integer stays as it is, since it may be an order's number."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
@@ -183,8 +230,8 @@ def _plain(value: object, depth: int = 0) -> str:
     if depth == _EXTRA_DEPTH:
         return "…"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(item, depth + 1)}" for name, item in value.items())
-    return ", ".join(_plain(item, depth + 1) for item in value)
+        return ", ".join(f"{name} {plain_text(item, depth + 1)}" for name, item in value.items())
+    return ", ".join(plain_text(item, depth + 1) for item in value)
 
 
 def _alterations(alert: Alert) -> str:
@@ -197,17 +244,14 @@ def _alterations(alert: Alert) -> str:
     return "changed on the way: " + ", ".join(told) if told else ""
 
 
-def _foot(alert: Alert, zone: tzinfo, *, shortened: bool) -> Line:
-    identity = short_id(alert)
-    parts = [f"id {identity}", _time_text(alert.occurred_at, zone)]
-    if shortened:
-        parts.append("shortened")
-    return Line(Rank.FOOT, SEPARATOR.join(parts), copyable=identity)
-
-
-def _time_text(moment: datetime, zone: tzinfo) -> str:
+def reader_time(moment: datetime, zone: tzinfo) -> datetime:
+    """Return a time by the reader's clock; at the edge of the years 1 to 9999 only UTC exists."""
     try:
-        local = moment.astimezone(zone)
-    except OverflowError:  # at the edge of the years 1 to 9999 only UTC exists
-        local = moment.astimezone(UTC)
-    return f"{local.isoformat(sep=' ', timespec='seconds')[:19]} {local.tzname()}"
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment.astimezone(UTC)
+
+
+def moment_text(moment: datetime) -> str:
+    """Say a time, with the abbreviation of its zone, so that nobody has to guess."""
+    return f"{moment.isoformat(sep=' ', timespec='seconds')[:19]} {moment.tzname()}"

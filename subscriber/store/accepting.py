@@ -1,8 +1,8 @@
 """Stores alerts with what is planned for them: one transaction per batch, and every replay is harmless.
 
 Lock order, for several daemons on one PostgreSQL: first the rows of the streams, by stream, then the alerts by
-(stream, sequence). So two daemons that store the same batch wait for each other instead of deadlocking, and what is
-declared lost (`Streams.record_lost`, under the same lock) can't arrive unseen at that moment.
+(stream, sequence), then what `store_new` says. So two daemons that store the same batch wait for each other instead of
+deadlocking, and what is declared lost (`Streams.record_lost`, under the same lock) can't arrive unseen at that moment.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from bus.clock import shift_of
 from subscriber.deliveries import Mark
 from subscriber.store import schema
 from subscriber.store.bulk import BulkInsert
+from subscriber.store.database import repeated
 from subscriber.store.incoming import Incoming
-from subscriber.store.inserting import Accepted, insert_alerts, insert_deliveries
+from subscriber.store.inserting import Accepted, store_new
 from subscriber.store.numbering import Place, arrived, colliding, lock_streams, move_streams
 from subscriber.store.part import StorePart, chunks
 
@@ -33,6 +34,7 @@ _stored_places: Final = select(schema.alert.c.id, schema.alert.c.stream, schema.
 class Accepting(StorePart):
     """Storing what comes in."""
 
+    @repeated
     def accept(self, batch: Sequence[Incoming], positions: Mapping[bytes, int] | None = None) -> Accepted:
         """Store alerts, plan their deliveries and move the streams' positions, all in one transaction.
 
@@ -52,8 +54,7 @@ class Accepting(StorePart):
             ordered = sorted((item.rebased(shift_us) for item in batch), key=_order)
             sources = {item.stream: item.alert.source for item in ordered if item.stream is not None}
             streams = lock_streams(self.database, connection, {**dict.fromkeys(positions, ""), **sources}, now_us)
-            inserted, others = insert_alerts(connection, ordered, now_us)
-            deliveries = insert_deliveries(connection, inserted, now_us)
+            inserted, others, planned = store_new(connection, self.database, ordered, now_us)
             replayed, duplicates = _sort_out(connection, others, now_us)
             places = [_place(item) for item in (*inserted, *duplicates) if item.stream is not None]
             recovered = arrived(connection, places)
@@ -65,7 +66,9 @@ class Accepting(StorePart):
             duplicates=_ids(duplicates),
             collisions=collisions,
             recovered=recovered,
-            deliveries=deliveries,
+            deliveries=planned.by_channel(),
+            states=planned.states,
+            replaced=planned.replaced,
         )
 
 

@@ -7,7 +7,7 @@ ends, finds it (`apply_news`).
 
 What a person set by hand stands until an attempt changes it.
 
-Lock order: the message, alerts, deliveries by their ids, attempts, receipts.
+Lock order: the message, alerts, deliveries by their ids, attempts, receipts, digests.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from subscriber.deliveries import DeliveryState, Reason, ReceiptState
 from subscriber.store import schema
 from subscriber.store.consequences import NOT_COUNTED, waiting
 from subscriber.store.database import Database
+from subscriber.store.digests import end_told_digests
 from subscriber.store.leases import FREE
-from subscriber.store.part import SET_BY_HAND
+from subscriber.store.part import SET_BY_HAND, chunks
 
 _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
@@ -56,6 +57,7 @@ _UNTOLD: Final = frozenset(
 _PASSING: Final = (ReceiptState.QUEUED.value, ReceiptState.SENT.value)
 _ACCEPTED: Final = Reason.ACCEPTED.value
 _DELIVERED: Final = DeliveryState.DELIVERED
+_FOLDED: Final = DeliveryState.FOLDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +158,22 @@ def end_untold(
     *,
     sent_by: int | None = None,
 ) -> Ended:
-    """End deliveries whose message was taken, whether they wait or were given up.
+    """End deliveries whose message was taken, whether they wait or were given up; members of a digest are folded.
 
     One that is being sent again stays as it is, unless that is the attempt `sent_by`, which has ended now.
     """
-    ids = [
-        row.id
+    rows = [
+        row
         for row in deliveries
         if row.status in _UNTOLD and (not by_hand(row) if row.open_attempt is None else row.open_attempt == sent_by)
     ]
-    if ids:
-        connection.execute(_end, {"ids": ids, "new_status": state.value, "ended_us": ended_us})
-    return dict.fromkeys(ids, state)
+    folded = [row.id for row in rows if row.digest is not None]
+    single = [row.id for row in rows if row.digest is None]
+    for ids, word in ((folded, _FOLDED), (single, state)):
+        for some in chunks(ids):
+            connection.execute(_end, {"ids": some, "new_status": word.value, "ended_us": ended_us})
+    end_told_digests(connection, {row.digest for row in rows if row.digest is not None}, ended_us)
+    return {**dict.fromkeys(folded, _FOLDED), **dict.fromkeys(single, state)}
 
 
 def uncount(connection: Connection, of: Held) -> None:
@@ -234,6 +240,7 @@ _end: Final = (
         last_detail="",
         last_code=null(),
         why=null(),
+        follows=null(),
     )
 )
 _uncount: Final = update(_queue).where(_queue.c.id.in_(_ids), _queue.c.retries > 0).values(retries=_queue.c.retries - 1)

@@ -19,9 +19,11 @@ from sqlalchemy import Connection
 from subscriber.store import (
     auditing_alerts,
     auditing_deliveries,
+    auditing_digests,
     auditing_losses,
     auditing_receipts,
     auditing_streams,
+    auditing_windows,
 )
 from subscriber.store.auditing_alerts import Counts
 from subscriber.store.database import Database
@@ -78,12 +80,15 @@ class Auditing(Streams, Settings):
             auditing_deliveries.audit_deliveries,
             auditing_deliveries.audit_attempts,
             auditing_deliveries.audit_duplicates,
+            auditing_digests.audit_digests,
+            auditing_digests.audit_folded,
             auditing_receipts.audit_receipts,
             auditing_receipts.audit_told_attempts,
         ):
             last: int | None = 0
             while last is not None:
                 last = reading.snapshot(partial(step, after=last, findings=findings))
+        _windows(reading, findings)
         _losses(reading, findings)
         sources, streams, stream_count = _streams(reading, findings)
         channels = reading.snapshot(partial(auditing_alerts.channel_ledgers, counts=counts, findings=findings))
@@ -142,6 +147,16 @@ class _Reading:
             if self._database.is_postgresql:  # whose default shows each statement a state of its own
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
+
+
+def _windows(reading: _Reading, findings: Findings) -> None:
+    countings = auditing_windows.Countings()
+    last: int | None = 0
+    while last is not None:
+        last = reading.snapshot(
+            partial(auditing_windows.read_windows, after=last, countings=countings, findings=findings)
+        )
+    reading.snapshot(partial(auditing_windows.judge_windows, countings=countings, findings=findings))
 
 
 def _losses(reading: _Reading, findings: Findings) -> None:

@@ -143,7 +143,6 @@ _RULES: Final = (
         "waits for the answer to an attempt",
     ),
     (
-        # A digest's attempt that was taken over is closed for all of its deliveries when the first of them is claimed.
         select(*_shown)
         .outerjoin(_attempt, _attempt.c.id == _queue.c.open_attempt)
         .where(
@@ -151,7 +150,7 @@ _RULES: Final = (
             _queue.c.open_attempt.is_not(None),
             or_(
                 _attempt.c.id.is_(None),
-                _attempt.c.closed_us.is_not(None) & (func.coalesce(_attempt.c.detail, "") != INTERRUPTED),
+                _attempt.c.closed_us.is_not(None),
                 ~_has_link,
             ),
         ),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     Select,
     TextClause,
     Update,
@@ -23,16 +22,21 @@ from sqlalchemy import (
     update,
 )
 
-from bus.alerts import Alert
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import Delivery, DeliveryState
+from subscriber.deliveries import Delivery
 from subscriber.store import schema
 from subscriber.store.database import repeated
-from subscriber.store.interruptions import settle_interrupted
+from subscriber.store.delivery_rows import CLAIMED, delivery_from, serving_order
+from subscriber.store.interruptions import lock_interrupted, settle_interrupted
 from subscriber.store.leases import FREE, by_token, update_held, update_of_held
 from subscriber.store.part import StorePart, alerts_of, chunks
 
 _queue: Final = schema.notification_queue
+
+#: The priority of a CRITICAL, as `subscriber.deliveries.priority_of` has it.
+CRITICAL: Final = 0
+#: Of a digest only the member that leads is claimed.
+_LEADS: Final = _queue.c.follows.is_(None)
 
 
 class Claiming(StorePart):
@@ -40,13 +44,20 @@ class Claiming(StorePart):
 
     @repeated
     def claim(
-        self, channel: str, worker: str, lease_seconds: float, limit: int, *, rehearsal: bool = False
+        self,
+        channel: str,
+        worker: str,
+        lease_seconds: float,
+        limit: int,
+        *,
+        rehearsal: bool = False,
+        critical_only: bool = False,
     ) -> list[Delivery]:
         """Take deliveries of a channel that are due: by priority, then the oldest first.
 
         A delivery whose lease ran out is taken over. Where its former holder left an attempt open, that attempt is
         closed in doubt, and the delivery comes as `in_doubt`, a possible repeat, with one retry more; one of which a
-        receipt came meanwhile has ended, and does not come.
+        receipt came meanwhile has ended, and does not come. Of a digest comes the member that leads, for all of them.
 
         Args:
             channel: Whose deliveries.
@@ -54,14 +65,16 @@ class Claiming(StorePart):
             lease_seconds: How long nobody else may take them; longer than a send may last.
             limit: How many at most.
             rehearsal: Take what a dry run suppressed and has not shown yet, instead of what is to be sent.
+            critical_only: Take nothing but CRITICAL alerts.
 
         Raises:
-            StoreError: The database can't be used at the moment; nothing is held.
+            StoreError: The database can't be used at the moment; what is held nevertheless is free when its lease ends.
         """
         token = uuid4().hex
+        claim = self._claim_critical if critical_only else self._claim_open
         with self.database.writing(forgettable=True) as connection:
             rows = connection.execute(
-                self._claim_unrehearsed if rehearsal else self._claim_open,
+                self._claim_unrehearsed if rehearsal else claim,
                 {
                     "channel_name": channel,
                     "now": self._now_us(),
@@ -71,13 +84,15 @@ class Claiming(StorePart):
                     "length": int(lease_seconds * MICROSECONDS),
                 },
             ).all()
-            interrupted = [row.id for row in rows if row.open_attempt is not None]
-            in_doubt = set(interrupted)
-            ended = settle_interrupted(connection, interrupted, self._now_us())
-            rows = [row for row in rows if row.id not in ended]
             alerts = alerts_of(connection, {row.alert_id for row in rows})
-        rows = sorted(rows, key=lambda row: (row.priority, row.published_us, row.id))
-        return [_delivery(row, alerts[row.alert_id], token, interrupted=row.id in in_doubt) for row in rows]
+        interrupted = {row.id for row in rows if row.open_attempt is not None}
+        if interrupted:
+            ended = self._take_over(token, sorted(interrupted))
+            rows = [row for row in rows if row.id not in ended]
+        return [
+            delivery_from(row, alerts[row.alert_id], token, interrupted=row.id in interrupted)
+            for row in sorted(rows, key=serving_order)
+        ]
 
     def renew(self, deliveries: Sequence[Delivery], lease_seconds: float) -> None:
         """Hold deliveries for so many seconds from now.
@@ -128,13 +143,30 @@ class Claiming(StorePart):
             next_us: int | None = connection.scalar(_next_due, {"channel_name": channel})
         return next_us
 
+    @repeated
+    def _take_over(self, token: str, ids: Sequence[int]) -> set[int]:
+        """Settle the open attempts of what was just claimed; return which of it is not to be sent.
+
+        In a transaction of its own: an attempt may have told others, and whoever locks several deliveries does so in
+        their order.
+        """
+        with self.database.writing(forgettable=True) as connection:
+            lock_interrupted(connection, ids)
+            mine = connection.scalars(_held_for_update((_queue.c.lease == token) & _queue.c.id.in_(ids))).all()
+            ended = settle_interrupted(connection, mine, self._now_us())
+        return (set(ids) - set(mine)) | ended.keys()
+
     @cached_property
     def _claim_open(self) -> Update:
-        return _claim_statement(schema.OPEN, self.database.lease_now)
+        return claim_statement(self.database.lease_now, schema.OPEN, _LEADS)
+
+    @cached_property
+    def _claim_critical(self) -> Update:
+        return claim_statement(self.database.lease_now, schema.OPEN, _LEADS, _queue.c.priority == CRITICAL)
 
     @cached_property
     def _claim_unrehearsed(self) -> Update:
-        return _claim_statement(schema.UNREHEARSED, self.database.lease_now)
+        return claim_statement(self.database.lease_now, schema.UNREHEARSED)
 
     @cached_property
     def _renewal(self) -> Update:
@@ -147,27 +179,8 @@ class Claiming(StorePart):
             connection.execute(update(_queue).where(_queue.c.id.in_(some)).values(FREE))
 
 
-#: What a worker has to know of a delivery.
-_CLAIMED: Final = tuple(
-    _queue.c[name]
-    for name in (
-        "id",
-        "alert_id",
-        "channel",
-        "status",
-        "published_us",
-        "due_at",
-        "retries",
-        "possible_repeat",
-        "created_at",
-        "priority",
-        "open_attempt",
-    )
-)
-
-
-def _claim_statement(wanted: TextClause, lease_now: ColumnElement[int]) -> Update:
-    """Build the claim: one UPDATE … RETURNING over a SELECT … FOR UPDATE SKIP LOCKED (which SQLite needs not).
+def claim_statement(lease_now: ColumnElement[int], *wanted: TextClause | ColumnElement[bool]) -> Update:
+    """Build a claim: one UPDATE … RETURNING over a SELECT … FOR UPDATE SKIP LOCKED (which SQLite needs not).
 
     The SELECT is a common table expression, because PostgreSQL may run a plain subquery more than once and then
     takes more rows than its limit; one that locks rows is run once.
@@ -176,9 +189,9 @@ def _claim_statement(wanted: TextClause, lease_now: ColumnElement[int]) -> Updat
         select(_queue.c.id)
         .where(
             _queue.c.channel == bindparam("channel_name"),
-            wanted,
+            *wanted,
             _queue.c.due_at <= bindparam("now", type_=BigInteger),
-            or_(_queue.c.lease_until.is_(None), _queue.c.lease_until <= lease_now),
+            unheld(lease_now),
         )
         .order_by(_queue.c.priority, _queue.c.published_us, _queue.c.id)
         .limit(bindparam("most", type_=BigInteger))
@@ -195,27 +208,18 @@ def _claim_statement(wanted: TextClause, lease_now: ColumnElement[int]) -> Updat
             lease_until=lease_now + length,
             lease_length=length,
         )
-        .returning(*_CLAIMED)
+        .returning(*CLAIMED)
     )
+
+
+def unheld(lease_now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that nobody holds a delivery."""
+    return or_(_queue.c.lease_until.is_(None), _queue.c.lease_until <= lease_now)
 
 
 _next_due: Final = select(
     func.min(case((_queue.c.lease_until > _queue.c.due_at, _queue.c.lease_until), else_=_queue.c.due_at))
-).where(_queue.c.channel == bindparam("channel_name"), schema.OPEN)
-
-
-def _delivery(row: Row[Any], alert: Alert, token: str, *, interrupted: bool) -> Delivery:
-    return Delivery(
-        id=row.id,
-        alert=alert,
-        channel=row.channel,
-        state=DeliveryState.IN_DOUBT if interrupted else DeliveryState(row.status),
-        published_us=row.published_us,
-        due_at_us=row.due_at,
-        retries=row.retries + interrupted,
-        lease=token,
-        possible_repeat=interrupted or row.possible_repeat,
-    )
+).where(_queue.c.channel == bindparam("channel_name"), schema.OPEN, _LEADS)
 
 
 def _held_for_update(condition: ColumnElement[bool]) -> Select[int]:

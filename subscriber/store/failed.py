@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, select
 
-from subscriber.deliveries import Delivery, DeliveryState, Reason, Receipt, ReceiptState
+from subscriber.deliveries import DeliveryState, Reason, Receipt, ReceiptState
 from subscriber.store import schema
 from subscriber.store.arrivals import ARRIVED
+from subscriber.store.delivery_rows import delivery_from
 from subscriber.store.part import SET_BY_HAND, StorePart, alerts_of
 from subscriber.store.receipts import FailedReceipt
 
@@ -51,20 +52,7 @@ def _failed_receipt(connection: Connection, row: Row[Any]) -> FailedReceipt:
         opened_us=row.opened_us,
         by_template=bool(row.by_template),
         receipt=Receipt(row.message_id, ReceiptState.FAILED, row.at_us, row.code, row.detail, row.reference),
-        deliveries=tuple(
-            Delivery(
-                id=delivery.id,
-                alert=alerts[delivery.alert_id],
-                channel=delivery.channel,
-                state=DeliveryState(delivery.status),
-                published_us=delivery.published_us,
-                due_at_us=delivery.due_at,
-                retries=delivery.retries,
-                lease="",
-                possible_repeat=delivery.possible_repeat,
-            )
-            for delivery in deliveries
-        ),
+        deliveries=tuple(delivery_from(delivery, alerts[delivery.alert_id], "") for delivery in deliveries),
     )
 
 

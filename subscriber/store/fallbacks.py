@@ -8,6 +8,7 @@ locked by then, and the two would deadlock.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
@@ -16,17 +17,27 @@ from subscriber.deliveries import DeliveryState, Step
 from subscriber.store import schema
 from subscriber.store.auditing_alerts import plan_of
 from subscriber.store.auditing_streams import AnyRow
+from subscriber.store.handling import handling_of, handling_text
 from subscriber.store.incoming import planned_text
 from subscriber.store.part import chunks
 
 _queue: Final = schema.notification_queue
 _alert: Final = schema.alert
 #: What a new delivery of the same alert takes over from the one that it replaces.
-_KEPT: Final = ("payload", "alert_id", "priority", "published_us", "possible_repeat")
-#: The deliveries that are replaced, with their alerts' plans: what `plan_fallback` has to know.
-replaced: Final = select(*(_queue.c[name] for name in _KEPT), _alert.c.planned).join(
-    _alert, _alert.c.id == _queue.c.alert_id
+_KEPT: Final = (
+    "payload",
+    "alert_id",
+    "priority",
+    "published_us",
+    "possible_repeat",
+    "expires_at",
+    "more",
+    "more_since",
 )
+#: The deliveries that are replaced, with their alerts' plans: what is asked for by the functions here.
+replaced: Final = select(
+    *(_queue.c[name] for name in _KEPT), _queue.c.handling, _queue.c.handed_over, _alert.c.planned
+).join(_alert, _alert.c.id == _queue.c.alert_id)
 
 
 def lock_alerts(connection: Connection, deliveries: Sequence[int]) -> None:
@@ -38,10 +49,12 @@ def lock_alerts(connection: Connection, deliveries: Sequence[int]) -> None:
 def hand_over(connection: Connection, deliveries: Sequence[int], fallbacks: Sequence[str], now_us: int) -> str | None:
     """Let the first of other channels that does not have an alert yet tell it, for each of these deliveries.
 
+    One that was handed over while it waited is told already.
+
     Args:
         connection: A writing transaction that has locked the alerts.
         deliveries: What was given up.
-        fallbacks: The channels to choose from, in order.
+        fallbacks: The channels to choose from, in the order for those whose route does not say another.
         now_us: The time.
 
     Returns:
@@ -50,27 +63,41 @@ def hand_over(connection: Connection, deliveries: Sequence[int], fallbacks: Sequ
     chosen: list[str] = []
     for some in chunks(deliveries):
         for row in connection.execute(_rows, {"ids": some}).all():
-            told = set(connection.scalars(_told, {"which": row.alert_id}))
-            told |= {channel for channel, _step in plan_of(row.planned) or ()}
-            channel = next((name for name in fallbacks if name not in told), None)
+            channel = None if row.handed_over else fallback_of(connection, row, fallbacks)
             if channel is not None:
                 plan_fallback(connection, row, channel, now_us)
                 chosen.append(channel)
     return chosen[0] if chosen else None
 
 
+def fallback_of(connection: Connection, row: AnyRow, fallbacks: Sequence[str]) -> str | None:
+    """Return the channel that is to tell an alert instead; None where no channel is left.
+
+    Args:
+        connection: A transaction that has locked the alert.
+        row: The delivery that is replaced, as `replaced` returns it.
+        fallbacks: The channels to choose from, in the order for one whose route does not say another.
+    """
+    wanted = handling_of(row.handling).fallbacks
+    told = set(connection.scalars(_told, {"which": row.alert_id}))
+    told |= {channel for channel, _step in plan_of(row.planned) or ()}
+    allowed = fallbacks if wanted is None else [name for name in wanted if name in fallbacks]
+    return next((name for name in allowed if name not in told), None)
+
+
 def plan_fallback(connection: Connection, row: AnyRow, channel: str, now_us: int) -> None:
-    """Plan another delivery of an alert, due at once.
+    """Plan another delivery of an alert, due at once; it is handled like the first, but for the template.
 
     Args:
         connection: A writing transaction that has locked the alert.
-        row: The delivery that it replaces, with the alert's column `planned`.
+        row: The delivery that it replaces, as `replaced` returns it.
         channel: Whose it is; it has none of this alert yet.
         now_us: The time.
     """
     connection.execute(
         insert(_queue).values(
             **{name: getattr(row, name) for name in _KEPT},
+            handling=handling_text(replace(handling_of(row.handling), template=None)),
             channel=channel,
             step=Step.FALLBACK.value,
             status=DeliveryState.PENDING.value,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from bus.alerts import Alert, Severity
 from subscriber.deliveries import (
     OPEN_STATES,
+    PLAIN,
     DeliveryState,
     Mark,
     PlannedDelivery,
@@ -23,6 +24,7 @@ from subscriber.deliveries import (
 )
 from subscriber.store import schema
 from subscriber.store.bulk import Row
+from subscriber.store.handling import handling_text
 from subscriber.store.part import storable
 
 _NOT_TOLD: Final = {"state"}  # the agent's observation: large, and no part of a message
@@ -31,6 +33,8 @@ _DIGEST_BYTES: Final = 16
 #: The plain text of each word: a lookup costs a third of `.value`, and the drivers would convert a StrEnum again.
 _WORDS: Final[dict[str, str]] = {word: word.value for words in (Severity, DeliveryState, Step, Why) for word in words}
 _NOT_ROUTED: Final = Mark.NOT_ROUTED.value
+_SUPPRESSED: Final = DeliveryState.SUPPRESSED.value
+_DEDUP: Final = Why.DEDUP.value
 
 ALERT_COLUMNS: Final = tuple(column.name for column in schema.alert.c if column.name != "number")
 DELIVERY_COLUMNS: Final = (
@@ -47,7 +51,15 @@ DELIVERY_COLUMNS: Final = (
     "published_us",
     "possible_repeat",
     "finished_at",
+    "handling",
+    "expires_at",
+    "batch",
+    "more",
+    "more_since",
+    "told_by",
 )
+#: How the batches begin of what is held until a time that people chose.
+HELD_BATCHES: Final = ("quiet:", "silence:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +84,30 @@ class Incoming:
         return replace(
             self,
             published_us=self.published_us + moved,
-            planned=tuple(replace(each, due_at_us=each.due_at_us + moved) for each in self.planned),
+            planned=tuple(
+                each if is_held(each.batch) else replace(each, due_at_us=each.due_at_us + moved)
+                for each in self.planned
+            ),
             shift_us=shift_us,
         )
+
+
+class Placement(NamedTuple):
+    """What dedup and grouping make of a planned delivery, instead of what was planned."""
+
+    due_at_us: int
+    more: int | None = None  #: how many it tells of beside its own alert; None where it ends no window
+    more_since_us: int | None = None  #: when the first of these was published
+    told_by: bytes | None = None  #: the alert that tells of it instead: it is suppressed
+
+
+#: By the 16 bytes of the alert's id, and the channel; of first steps only.
+Placements = Mapping[tuple[bytes, str], Placement]
+
+
+def is_held(batch: str | None) -> bool:
+    """Whether a delivery of this batch is held until a time that people chose, whatever happens to the clock."""
+    return batch is not None and batch.startswith(HELD_BATCHES)
 
 
 def digest_of(body: bytes) -> bytes:
@@ -105,27 +138,49 @@ def alert_row(key: bytes, item: Incoming, now_us: int) -> Row:
     )
 
 
-def delivery_rows(item: Incoming, now_us: int) -> Iterable[Row]:
+def delivery_rows(item: Incoming, now_us: int, placements: Placements) -> Iterator[Row]:
     """Return the values of `DELIVERY_COLUMNS` for everything that is planned."""
     payload = payload_of(item.alert)
     priority = priority_of(item.alert)
     key = item.alert.id.bytes
-    for planned in {(planned.channel, planned.step): planned for planned in item.planned}.values():
+    for planned in planned_once(item.planned):
+        state, due_us = _WORDS[planned.state], planned.due_at_us
+        why = None if planned.why is None else _WORDS[planned.why]
+        finished_us = None if planned.state in OPEN_STATES else now_us
+        more = more_since_us = told_by = None
+        placed = placements.get((key, planned.channel)) if placements and planned.step is Step.FIRST else None
+        if placed is not None:
+            due_us, more, more_since_us, told_by = placed.due_at_us, placed.more, placed.more_since_us, placed.told_by
+            if told_by is not None:
+                state, why, finished_us = _SUPPRESSED, _DEDUP, now_us
         yield (
             payload,
-            _WORDS[planned.state],
+            state,
             0,
             now_us,
             key,
             planned.channel,
             _WORDS[planned.step],
-            None if planned.why is None else _WORDS[planned.why],
+            why,
             priority,
-            planned.due_at_us,
+            due_us,
             item.published_us,
             False,
-            None if planned.state in OPEN_STATES else now_us,
+            finished_us,
+            None if planned.handling is PLAIN else handling_text(planned.handling),
+            None if planned.max_age_us is None else item.published_us + planned.max_age_us,
+            None if planned.batch is None else storable(planned.batch),
+            more,
+            more_since_us,
+            told_by,
         )
+
+
+def planned_once(planned: tuple[PlannedDelivery, ...]) -> Collection[PlannedDelivery]:
+    """Return one planned delivery for each channel and step: the last that was asked for."""
+    if len(planned) < 2:
+        return planned
+    return {(each.channel, each.step): each for each in planned}.values()
 
 
 @lru_cache(maxsize=256)

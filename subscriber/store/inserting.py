@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from bus.clock import shift_of
+from subscriber.deliveries import DeliveryState
 from subscriber.store import schema
+from subscriber.store.beginnings import begin_and_end
 from subscriber.store.bulk import BulkInsert, Row
+from subscriber.store.database import Database
 from subscriber.store.incoming import ALERT_COLUMNS, DELIVERY_COLUMNS, Incoming, alert_row, delivery_rows
 from subscriber.store.numbering import Place
 from subscriber.store.part import StorePart
+from subscriber.store.windows import apply_windows
 
 _insert_alerts: Final = BulkInsert(schema.alert, ALERT_COLUMNS, returning="id")
 _insert_deliveries: Final = BulkInsert(schema.notification_queue, DELIVERY_COLUMNS)
 _CHANNEL: Final = DELIVERY_COLUMNS.index("channel")
+_STATE: Final = DELIVERY_COLUMNS.index("status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,23 @@ class Accepted:
     collisions: tuple[Place, ...] = ()  #: numbers that now hold more than one alert: a person has to hear of it
     recovered: int = 0  #: numbers that were lost and arrived after all
     deliveries: Mapping[str, int] = field(default_factory=dict)  #: how many were planned now, by channel
+    states: Mapping[tuple[str, DeliveryState], int] = field(default_factory=dict)  #: the same, by channel and state
+    #: How many that waited are told by newer ones now, and so became suppressed, by channel.
+    replaced: Mapping[str, int] = field(default_factory=dict)
+
+
+class Planned(NamedTuple):
+    """What was planned for new alerts: `Accepted.states` and `Accepted.replaced`."""
+
+    states: Mapping[tuple[str, DeliveryState], int]
+    replaced: Mapping[str, int]
+
+    def by_channel(self) -> dict[str, int]:
+        """Return `Accepted.deliveries`."""
+        counts: Counter[str] = Counter()
+        for (channel, _state), count in self.states.items():
+            counts[channel] += count
+        return dict(counts)
 
 
 def insert_alerts(
@@ -48,14 +70,33 @@ def insert_alerts(
     return [item for key, item in first.items() if key in new], others
 
 
-def insert_deliveries(connection: Connection, inserted: Iterable[Incoming], now_us: int) -> dict[str, int]:
-    """Insert what is planned for alerts that were just inserted; return how many deliveries each channel got."""
+def store_new(
+    connection: Connection, database: Database, ordered: Sequence[Incoming], now_us: int
+) -> tuple[list[Incoming], list[Incoming], Planned]:
+    """Insert alerts that are new, with all that is planned for them.
+
+    Lock order: alerts, escalations, windows, deliveries.
+
+    Args:
+        connection: A writing transaction that has locked the alerts' streams.
+        database: The transaction's.
+        ordered: In one order for everybody, with their times by our clock as it is now.
+        now_us: The time of storing.
+
+    Returns:
+        The new alerts, the others, and what was planned.
+    """
+    inserted, others = insert_alerts(connection, ordered, now_us)
+    begin_and_end(connection, inserted, now_us)
+    applied = apply_windows(connection, database, inserted, now_us)
     rows: list[Row] = []
     for item in inserted:
         if item.planned:
-            rows.extend(delivery_rows(item, now_us))
+            rows.extend(delivery_rows(item, now_us, applied.placements))
     _insert_deliveries.run(connection, rows)
-    return dict(Counter(row[_CHANNEL] for row in rows))
+    counted = Counter([(row[_CHANNEL], row[_STATE]) for row in rows])
+    states = {(channel, DeliveryState(word)): count for (channel, word), count in counted.items()}
+    return inserted, others, Planned(states, applied.replaced)
 
 
 class Inserting(StorePart):
@@ -63,10 +104,12 @@ class Inserting(StorePart):
 
     def _store_own(self, connection: Connection, item: Incoming) -> Accepted:
         """Store an event of the daemon's own beside what it tells of; one with the same id is stored once."""
-        now_us = self._now_us()
-        inserted, others = insert_alerts(connection, [item.rebased(shift_of(self.database.clock))], now_us)
+        ordered = [item.rebased(shift_of(self.database.clock))]
+        inserted, others, planned = store_new(connection, self.database, ordered, self._now_us())
         return Accepted(
             inserted=tuple(found.alert.id for found in inserted),
             replayed=tuple(found.alert.id for found in others),
-            deliveries=insert_deliveries(connection, inserted, now_us),
+            deliveries=planned.by_channel(),
+            states=planned.states,
+            replaced=planned.replaced,
         )

@@ -44,7 +44,7 @@ def by_token(deliveries: Iterable[Delivery]) -> dict[str, list[int]]:
 
 def lock_in_order(connection: Connection, ids: Sequence[int]) -> None:
     """Lock deliveries by their ids, as everybody does who locks several; an UPDATE of several has no such order."""
-    for some in chunks(ids):
+    for some in chunks(sorted(ids)):
         connection.execute(_in_order, {"ids": some})
 
 
@@ -66,9 +66,13 @@ def update_held(
 ) -> None:
     """Change deliveries that their claims still hold, by a statement of `update_of_held`.
 
+    Several are locked in their order first.
+
     Raises:
         LeaseLost: Another worker holds one of them; the transaction has to be undone, which raising this does.
     """
+    if len(deliveries) > 1:
+        lock_in_order(connection, [delivery.id for delivery in deliveries])
     changed = 0
     for token, ids in by_token(deliveries).items():
         for some in chunks(ids):

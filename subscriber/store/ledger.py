@@ -48,6 +48,10 @@ class FaultKind(StrEnum):
     UNREADABLE_PLAN = "unreadable_plan"  #: an alert whose plan is no list of channels and steps
     WRONG_TOTAL = "wrong_total"  #: what retention wrote down does not fit what is there
     UNREADABLE_JOURNAL = "unreadable_journal"  #: a publisher's file that can't be read
+    UNTOLD_COUNT = "untold_count"  #: a delivery that was counted instead of sent, and of which nobody tells
+    WRONG_COUNT = "wrong_count"  #: a delivery that tells of more, or fewer, others than were counted
+    WRONG_DIGEST = "wrong_digest"  #: a digest whose members do not stand where it does, or that nobody was sent
+    UNTOLD_EXPIRY = "untold_expiry"  #: what expired, and counts as told by an event that is not there
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ class Closed:
     state: DeliveryState | None = None
     #: The channel that tells the alert instead; the first of them where several alerts were in the message.
     fallback: str | None = None
+    #: The digest that told them was refused for good, and they wait in its halves, or alone.
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,44 +1,49 @@
-"""Removes what is too old, and writes down in the same transaction how much of what it was, for the ledger.
+"""Removes old alerts, and writes down in the same transaction how much of what it was, for the ledger.
 
-What people still have to see stays, however old it is: an alert with a delivery that waits or is in doubt, one with a
-message that failed after its acceptance and is not settled, one whose number is not acknowledged yet, and one that told
-of a silence or a hung loop whose end is untold. What can't be counted right stays too, for the audit to tell of it.
+What may go, and what stays however old it is, is chosen in `bites`. What hangs on no alert is removed by `tidying`, and
+`sizing` says how much there is.
 
-Lock order: streams, alerts, deliveries, attempts, receipts; the same as everybody's. But what is removed must not be
-referred to meanwhile, and PostgreSQL refers to an alert wherever a transaction changes a delivery of it twice: then one
-of the two is undone, and repeated.
+Lock order: streams, alerts, deliveries, digests, attempts, receipts; the same as everybody's. But what is removed must
+not be referred to meanwhile, and PostgreSQL refers to an alert wherever a transaction changes a delivery of it twice:
+then one of the two is undone, and repeated.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, case, delete, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, case, delete, select
 
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import OPEN_STATES, DeliveryState, Mark
+from subscriber.deliveries import Mark
 from subscriber.store import schema
 from subscriber.store.auditing_alerts import CHANNEL, PLANNED, plan_of
 from subscriber.store.auditing_streams import DUPLICATE, HIGHEST, STORED, STREAM, AnyRow
+from subscriber.store.bites import Bite, chosen
 from subscriber.store.database import repeated
+from subscriber.store.digests import forget_members
 from subscriber.store.numbering import Place
-from subscriber.store.part import StorePart, chunks
+from subscriber.store.part import chunks
+from subscriber.store.sizing import Sizing
+from subscriber.store.tidying import Tidying
 
 _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
 _link: Final = schema.attempt_delivery
-_stream: Final = schema.stream
 _mark: Final = schema.stream_mark
 _total: Final = schema.ledger_total
 _receipt: Final = schema.receipt
+_acknowledgement: Final = schema.acknowledgement
+_escalation: Final = schema.escalation
+
+Key = TypeVar("Key", int, bytes)
 
 #: How long a receipt may wait for the attempt that it is about: providers repeat theirs for as long.
 _STRAY_US: Final = 7 * 86_400 * MICROSECONDS
-_FINAL: Final = frozenset(state.value for state in DeliveryState if state not in OPEN_STATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +58,7 @@ class Pruned:
     next_after: int | None = None  #: where the next bite begins; None where nothing older is left
 
 
-@dataclass(slots=True)
-class _Bite:
-    """What one transaction removes, and what it writes down of it."""
-
-    alerts: dict[bytes, AnyRow] = field(default_factory=dict)
-    deliveries: list[AnyRow] = field(default_factory=list)
-    marks: list[AnyRow] = field(default_factory=list)
-    streams: dict[bytes, AnyRow] = field(default_factory=dict)
-
-    def spare(self, ids: Collection[bytes]) -> None:
-        """Leave these alerts where they are."""
-        if not ids:
-            return
-        self.alerts = {key: row for key, row in self.alerts.items() if key not in ids}
-        self.deliveries = [row for row in self.deliveries if row.alert_id in self.alerts]
-        self.marks = [row for row in self.marks if row.alert_id in self.alerts]
-
-
-class Retention(StorePart):
+class Retention(Tidying, Sizing):
     """Forgetting."""
 
     @repeated
@@ -79,7 +66,8 @@ class Retention(StorePart):
         """Look at some of the oldest alerts, and remove those that were stored before a time and are settled.
 
         With an alert go its deliveries, their attempts (one that tried several deliveries goes with the last of
-        them) with their receipts, and the marks of its duplicates. The first bite also removes receipts of messages
+        them) with their receipts, the marks of its duplicates, its acknowledgement and its escalation, and digests of
+        which nothing is left. The first bite also removes receipts of messages
         that nobody knew for a week, at most `limit`.
 
         Args:
@@ -98,7 +86,7 @@ class Retention(StorePart):
             return Pruned()
         # A power loss may undo it: the next bite removes the same again.
         with self.database.writing(forgettable=True) as connection:
-            bite = _chosen(connection, numbers) if numbers else _Bite()
+            bite = chosen(connection, numbers, self._now_us()) if numbers else Bite()
             attempts = _remove(connection, bite)
             self._write_down(connection, bite)
             receipts = connection.execute(_forget_strays, {"ids": strays}).rowcount if strays else 0
@@ -116,7 +104,7 @@ class Retention(StorePart):
         given = {"before_us": self._now_us() - _STRAY_US, "most": limit}
         return connection.scalars(_old_strays, given).all()
 
-    def _write_down(self, connection: Connection, bite: _Bite) -> None:
+    def _write_down(self, connection: Connection, bite: Bite) -> None:
         totals: Counter[tuple[str, str, str]] = Counter()
         highest: dict[tuple[str, str, str], int] = {}
         for row in bite.alerts.values():
@@ -139,72 +127,33 @@ class Retention(StorePart):
                 connection.execute(statement, rows)
 
 
-def _chosen(connection: Connection, numbers: Sequence[int]) -> _Bite:
-    """Lock what may go, and choose what does."""
-    streams = set(connection.scalars(_streams_of, {"numbers": numbers}))
-    marked = connection.execute(_marks_of, {"numbers": numbers}).all()
-    streams |= {row.stream for row in marked}
-    bite = _Bite()
-    bite.streams = {row.stream: row for row in connection.execute(_lock_streams, {"streams": sorted(streams)})}
-    bite.alerts = {row.id: row for row in connection.execute(_lock_alerts, {"numbers": numbers})}
-    bite.marks = list(connection.execute(_marks_of, {"numbers": numbers}))
-    for some in chunks(list(bite.alerts)):
-        bite.deliveries += connection.execute(_lock_deliveries, {"ids": some}).all()
-    bite.spare({key for key, row in bite.alerts.items() if not _settled(bite, row.stream, row.sequence)})
-    bite.spare({row.alert_id for row in bite.marks if not _settled(bite, row.stream, row.last)})
-    bite.spare({row.alert_id for row in bite.deliveries if row.status not in _FINAL or row.open_attempt is not None})
-    bite.spare(_unsettled(connection, [row.id for row in bite.deliveries]))
-    bite.spare({key for key, row in bite.alerts.items() if plan_of(row.planned) is None})
-    bite.spare(_still_told(connection, [key for key, row in bite.alerts.items() if row.stream is None]))
-    return bite
-
-
-def _settled(bite: _Bite, stream: bytes | None, number: int | None) -> bool:
-    """Whether a number is acknowledged; what a daemon itself had to say has none."""
-    if stream is None or number is None:
-        return stream is None
-    row = bite.streams.get(stream)
-    return row is not None and row.up_to is not None and number <= row.up_to
-
-
-def _unsettled(connection: Connection, deliveries: Sequence[int]) -> set[bytes]:
-    """Return the alerts with a message that failed, or arrived, and of which nobody has drawn the consequences."""
-    found: set[bytes] = set()
-    for some in chunks(deliveries):
-        found |= set(connection.scalars(_with_unsettled, {"ids": some}))
-    return found
-
-
-def _still_told(connection: Connection, own: Sequence[bytes]) -> set[bytes]:
-    """Return the daemon's own events whose end people are not told of yet."""
-    if not own:
-        return set()
-    return {key for row in connection.execute(_untold) for key in (row.silence, row.hang) if key is not None}
-
-
-def _remove(connection: Connection, bite: _Bite) -> int:
+def _remove(connection: Connection, bite: Bite) -> int:
     """Remove it all; return how many attempts went."""
     attempts: set[int] = set()
+    alerts = list(bite.alerts)
     ids = [row.id for row in bite.deliveries]
     for some in chunks(ids):
         attempts |= set(connection.scalars(select(_link.c.attempt_id).where(_link.c.delivery_id.in_(some))))
         connection.execute(delete(_link).where(_link.c.delivery_id.in_(some)))
     for some in chunks(sorted(attempts)):
         attempts -= set(connection.scalars(select(_link.c.attempt_id).where(_link.c.attempt_id.in_(some))))
+    forget_members(connection, ids)
     _delete(connection, _receipt.c.attempt_id, sorted(attempts))
     _delete(connection, _attempt.c.id, sorted(attempts))
     _delete(connection, _queue.c.id, ids)
     _delete(connection, _mark.c.id, [row.id for row in bite.marks])
+    _delete(connection, _acknowledgement.c.alert_id, alerts)
+    _delete(connection, _escalation.c.alert_id, alerts)
     _delete(connection, _alert.c.number, [row.number for row in bite.alerts.values()])
     return len(attempts)
 
 
-def _delete(connection: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> None:
-    for some in chunks(numbers):
+def _delete(connection: Connection, column: ColumnElement[Key], keys: Sequence[Key]) -> None:
+    for some in chunks(keys):
         connection.execute(delete(column.table).where(column.in_(some)))
 
 
-def _unaccounted(connection: Connection, bite: _Bite) -> dict[Place, str]:
+def _unaccounted(connection: Connection, bite: Bite) -> dict[Place, str]:
     """Return the numbers of which nothing is left, each with what it was; others still stand in the ledger."""
     gone = {(row.stream, row.last): DUPLICATE for row in bite.marks}
     gone |= {(row.stream, row.sequence): STORED for row in bite.alerts.values() if row.stream is not None}
@@ -223,44 +172,13 @@ def _counts(stream: AnyRow, number: int) -> bool:
     return stream.first is not None and number >= stream.first
 
 
-_among: Final = _alert.c.number.in_(bindparam("numbers", expanding=True))
 _oldest: Final = (
     select(_alert.c.number, _alert.c.stored_us)
     .where(_alert.c.number > bindparam("after"))
     .order_by(_alert.c.number)
     .limit(bindparam("most"))
 )
-_streams_of: Final = select(_alert.c.stream).where(_among, _alert.c.stream.is_not(None)).distinct()
-_marks_of: Final = (
-    select(_mark.c.id, _mark.c.stream, _mark.c.last, _mark.c.alert_id)
-    .join(_alert, _alert.c.id == _mark.c.alert_id)
-    .where(_among, _mark.c.mark == Mark.DUPLICATE.value)
-)
-_lock_streams: Final = (
-    select(_stream.c.stream, _stream.c.first, _stream.c.up_to)
-    .where(_stream.c.stream.in_(bindparam("streams", expanding=True)))
-    .order_by(_stream.c.stream)
-    .with_for_update()
-)
-_lock_alerts: Final = (
-    select(_alert.c.number, _alert.c.id, _alert.c.stream, _alert.c.sequence, _alert.c.planned)
-    .where(_among)
-    .order_by(_alert.c.stream, _alert.c.sequence, _alert.c.number)
-    .with_for_update()
-)
-_lock_deliveries: Final = (
-    select(_queue.c.id, _queue.c.alert_id, _queue.c.channel, _queue.c.status, _queue.c.open_attempt)
-    .where(_queue.c.alert_id.in_(bindparam("ids", expanding=True)))
-    .order_by(_queue.c.id)
-    .with_for_update()
-)
 _ids: Final[BindParameter[int]] = bindparam("ids", expanding=True)
-_with_unsettled: Final = (
-    select(_queue.c.alert_id)
-    .join(_link, _link.c.delivery_id == _queue.c.id)
-    .join(_receipt, _receipt.c.attempt_id == _link.c.attempt_id)
-    .where(_queue.c.id.in_(_ids), _receipt.c.settled_us.is_(None))
-)
 _old_strays: Final = (
     select(_receipt.c.id)
     .where(_receipt.c.attempt_id.is_(None), _receipt.c.received_us < bindparam("before_us"))
@@ -268,9 +186,6 @@ _old_strays: Final = (
     .limit(bindparam("most"))
 )
 _forget_strays: Final = delete(_receipt).where(_receipt.c.id.in_(_ids), _receipt.c.attempt_id.is_(None))
-_untold: Final = select(_stream.c.silence, _stream.c.hang).where(
-    or_(_stream.c.silence.is_not(None), _stream.c.hang.is_not(None))
-)
 _streams: Final[BindParameter[bytes]] = bindparam("streams", expanding=True)
 _numbers: Final[BindParameter[int]] = bindparam("numbers", expanding=True)
 _alerts_at: Final = select(_alert.c.stream, _alert.c.sequence).where(

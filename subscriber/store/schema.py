@@ -283,6 +283,7 @@ silence: Final = Table(
     Column("id", Number, primary_key=True),
     Column("matchers", Text, nullable=False, comment="JSON, as the match of a route"),
     Column("author", Text, nullable=False),
+    Column("via", Text, nullable=False, comment="api, cli, page or telegram"),
     Column("reason", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("starts_us", BigInteger, nullable=False),

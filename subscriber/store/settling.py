@@ -36,7 +36,8 @@ from subscriber.store.consequences import (
 from subscriber.store.database import repeated
 from subscriber.store.failed import Failed, taken_by
 from subscriber.store.fallbacks import hand_over, lock_alerts
-from subscriber.store.part import storable
+from subscriber.store.folded import fail_digest, failed_of
+from subscriber.store.part import SET_BY_HAND, chunks, storable
 from subscriber.store.receipts import Closed, FailedReceipt
 
 _queue: Final = schema.notification_queue
@@ -65,7 +66,8 @@ class Settling(Failed):
     ) -> Closed | None:
         """Make a failed attempt of one that was accepted, and let its deliveries go where a decision says.
 
-        Those that were told otherwise meanwhile, or that a person set by hand, stay as they are.
+        Those that were told otherwise meanwhile, or that a person set by hand, stay as they are. The members of a
+        digest wait for it again, or, where it is given up, for its halves.
 
         Args:
             failed: What `failed_receipts` returned.
@@ -80,9 +82,22 @@ class Settling(Failed):
             by `failed_receipts` again.
 
         Raises:
-            ValueError: The decision is that nothing failed.
+            ValueError: The decision is that nothing failed, or that a digest ends as something else than dead.
             StoreError: The database can't be used at the moment; nothing changed, and trying again is harmless.
         """
+        return self._settle_failed(failed, outcome, decision, shift_us, fallbacks)
+
+    def _settle_failed(
+        self,
+        failed: FailedReceipt,
+        outcome: Outcome,
+        decision: Decision,
+        shift_us: int | None,
+        fallbacks: Sequence[str],
+        *,
+        orphaned: bool = False,
+    ) -> Closed | None:
+        """Do what `settle_failed` says; what is orphaned is not split, for nobody would send the halves."""
         if isinstance(decision, Done):
             raise ValueError("A message that failed is not done.")
         now_us = self._now_us()
@@ -97,17 +112,29 @@ class Settling(Failed):
             if shift_us is not None and isinstance(decision, RetryAt):
                 moved = shift_of(self.database.clock) - shift_us
                 decision = RetryAt(decision.due_at_us + moved, decision.counts, decision.in_doubt)
-            ids = [row.id for row in connection.execute(taken_by, {"which": failed.attempt})]
+            rows = connection.execute(taken_by, {"which": failed.attempt}).all()
+            ids = [row.id for row in rows]
             if ids != [delivery.id for delivery in failed.deliveries]:
                 return None
             changes = changes_of(outcome, decision, now_us)
             changes["new_status"] = changes["new_status"] or DeliveryState.PENDING.value
             connection.execute(_fail_attempt, _failing(failed.attempt, outcome, decision, now_us))
-            if ids:
-                connection.execute(_fail_deliveries, {**changes, "ids": ids})
+            digests = failed_of(connection, rows)
+            halved = [] if orphaned else [each for each in digests if each.splits(decision)]
+            waiting = {number for each in halved for number in each.members}
+            ended = [number for number in ids if number not in waiting]
+            again = {"new_status": DeliveryState.PENDING.value, "ended_us": None}
+            for some, differently in ((ended, {}), (sorted(waiting), again)):
+                for part in chunks(some):
+                    connection.execute(_fail_deliveries, {**changes, **differently, "ids": part})
+            for each in digests:
+                fail_digest(connection, each, decision, now_us, halves=not orphaned)
+            for part in chunks([row.id for row in of.deliveries if row.id not in set(ids)]):
+                connection.execute(_promote_arrived, {"ids": part})
             connection.execute(_settle, {"which": failed.attempt, "now_us": now_us})
-            fallback = hand_over(connection, ids, fallbacks, now_us) if fallbacks else None
-        return Closed(DeliveryState(changes["new_status"]) if ids else None, fallback)
+            fallback = hand_over(connection, ended, fallbacks, now_us) if fallbacks else None
+        state = DeliveryState(changes["new_status"]) if ended else DeliveryState.PENDING
+        return Closed(state if ids else None, fallback, bool(halved))
 
     def settle_orphans(self, kept: Sequence[str], fallbacks: Sequence[str]) -> int:
         """Give up what failed after its acceptance on channels that are no more, or that hear of no receipts now.
@@ -130,7 +157,8 @@ class Settling(Failed):
             done = 0
             for failed in found:
                 outcome = Outcome(Reason.REJECTED, failed.receipt.detail, code=failed.receipt.code)
-                done += self.settle_failed(failed, outcome, _ORPHANED, fallbacks=fallbacks) is not None
+                closed = self._settle_failed(failed, outcome, _ORPHANED, None, fallbacks, orphaned=True)
+                done += closed is not None
             if not done:  # somebody else is at them
                 break
             settled += done
@@ -226,6 +254,21 @@ _fail_deliveries: Final = (
         last_detail=bindparam("said"),
         last_code=bindparam("provider_code"),
     )
+)
+_others: Final = _attempt.alias("others")
+#: What another message told, which arrived: this one's acceptance is none any more, and that one's was not the last.
+_promote_arrived: Final = (
+    update(_queue)
+    .where(
+        _queue.c.id.in_(bindparam("ids", expanding=True)),
+        _queue.c.status == DeliveryState.ACCEPTED.value,
+        func.coalesce(_queue.c.last_detail, "") != SET_BY_HAND,
+        select(_others.c.id)
+        .join(_link, _link.c.attempt_id == _others.c.id)
+        .where(_link.c.delivery_id == _queue.c.id, _others.c.receipt.in_(sorted(ARRIVED)))
+        .exists(),
+    )
+    .values(status=DeliveryState.DELIVERED.value)
 )
 _settle: Final = (
     update(_receipt)

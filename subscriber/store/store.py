@@ -10,15 +10,23 @@ from subscriber.store.accepting import Accepting
 from subscriber.store.anchoring import Anchoring
 from subscriber.store.asking import Asking
 from subscriber.store.auditing import Auditing
-from subscriber.store.claiming import Claiming
+from subscriber.store.by_hand import ByHand
+from subscriber.store.changes import Changes
 from subscriber.store.database import DEFAULT_BUSY_TIMEOUT_SECONDS, Database
 from subscriber.store.delivering import Delivering
+from subscriber.store.escalating import Escalating
+from subscriber.store.expiring import Expiring
+from subscriber.store.exporting import Exporting
+from subscriber.store.finding import Finding
+from subscriber.store.folding import Folding
+from subscriber.store.held import Held
 from subscriber.store.liveness import Liveness
 from subscriber.store.migrating import migrate
 from subscriber.store.receiving import Receiving
 from subscriber.store.remembering import Remembering
 from subscriber.store.retention import Retention
 from subscriber.store.settling import Settling
+from subscriber.store.silencing import Silencing
 from subscriber.store.streams import Streams
 from subscriber.store.switching import Switching
 
@@ -28,14 +36,22 @@ class Store(
     Auditing,
     Streams,
     Liveness,
-    Claiming,
+    Folding,
     Delivering,
+    ByHand,
+    Expiring,
     Receiving,
     Settling,
     Switching,
+    Silencing,
+    Escalating,
+    Changes,
     Remembering,
     Retention,
     Asking,
+    Finding,
+    Held,
+    Exporting,
     Anchoring,
 ):
     """Alerts, deliveries, attempts and streams in SQLite or PostgreSQL.

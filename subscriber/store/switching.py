@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Row, exists, func, select, update
 
 from subscriber.deliveries import DeliveryState, Why
 from subscriber.store import schema
+from subscriber.store.claiming import CRITICAL
 from subscriber.store.database import repeated
+from subscriber.store.digests import leave_digests
 from subscriber.store.fallbacks import lock_alerts, plan_fallback, replaced
 from subscriber.store.interruptions import settle_interrupted
 from subscriber.store.leases import FREE
@@ -19,8 +21,6 @@ from subscriber.store.part import StorePart, chunks
 _queue: Final = schema.notification_queue
 _alert: Final = schema.alert
 _told: Final = _queue.alias("told")
-#: The priority of a CRITICAL, as `subscriber.deliveries.priority_of` has it.
-_CRITICAL: Final = 0
 
 
 class Switching(StorePart):
@@ -58,7 +58,7 @@ class Switching(StorePart):
         waiting_elsewhere = schema.OPEN & _queue.c.channel.not_in(list(enabled))
         wanted = select(_queue.c.id).where(waiting_elsewhere).order_by(_queue.c.id)
         with self.database.writing() as connection:
-            critical = connection.scalars(wanted.where(_queue.c.priority == _CRITICAL)).all()
+            critical = connection.scalars(wanted.where(_queue.c.priority == CRITICAL)).all()
             lock_alerts(connection, critical)
             ids = connection.scalars(wanted.with_for_update()).all()
             settle_interrupted(connection, ids, self._now_us())  # first: what it says of repeats is handed over
@@ -69,7 +69,8 @@ class Switching(StorePart):
                     select(_queue).where(_queue.c.id.in_(some), schema.OPEN).order_by(_queue.c.id)
                 )
             ]
-            self._hand_over(connection, [row for row in waiting if row.priority == _CRITICAL], enabled)
+            self._hand_over(connection, [row for row in waiting if row.priority == CRITICAL], enabled)
+            leave_digests(connection, [row.id for row in waiting], self._now_us())
             for some in chunks([row.id for row in waiting]):
                 connection.execute(
                     update(_queue)

@@ -36,10 +36,50 @@ FLOORS: Final = (
 )
 #: Units that are no folder: the modules that make them up.
 UNITS: Final[Mapping[str, tuple[str, ...]]] = {
-    "words": ("deliveries", "errors", "redaction"),
-    "settings": ("settings", "setting_groups", "channel_settings", "config_file", "ping_settings"),
-    "service": ("service", "assembly", "bookkeeping", "desks", "http_server", "status", "timekeeping", "trial"),
-    "commands": ("__main__", "channel_notes", "console", "client", "ledger_words"),
+    "words": ("deliveries", "errors", "exports", "redaction"),
+    "settings": (
+        "settings",
+        "setting_groups",
+        "channel_settings",
+        "config_file",
+        "ping_settings",
+        "policy_settings",
+        "toml_lines",
+    ),
+    "service": (
+        "service",
+        "assembly",
+        "bookkeeping",
+        "channel_notes",
+        "desks",
+        "duties",
+        "greeting",
+        "http_server",
+        "policy_desk",
+        "reloading",
+        "rulebook",
+        "signals",
+        "status",
+        "telegram_actions",
+        "telegram_chats",
+        "telegram_commands",
+        "telegram_ears",
+        "telegram_kept",
+        "telegram_replies",
+        "timekeeping",
+        "trial",
+    ),
+    "commands": (
+        "__main__",
+        "client",
+        "commanding",
+        "console",
+        "ledger_words",
+        "policy_commands",
+        "policy_console",
+        "records_commands",
+        "stories",
+    ),
     "entry": ("entry",),
 }
 
@@ -58,7 +98,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "dotenv": ("bus/settings",),
     "fastapi": ("subscriber/monitoring/*",),
     "grafana_foundation_sdk": ("dashboards/grafana", "dashboards/panels"),
-    "jinja2": ("subscriber/policy/rendering",),
+    "jinja2": ("subscriber/policy/sandbox",),
     "msgpack": ("bus/wire",),
     "prometheus_client": ("subscriber/monitoring/*",),
     "psycopg": ("subscriber/store/*",),
@@ -70,13 +110,14 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
         "subscriber/channel_settings",
         "subscriber/monitoring/*",
         "subscriber/ping_settings",
+        "subscriber/policy_settings",
         "subscriber/setting_groups",
         "subscriber/settings",
     ),
     "pydantic.ValidationError": ("publisher/__main__", "publisher/attaching"),  # to catch it
     "pydantic_settings": ("bus/settings", "subscriber/settings"),
     "requests": ("subscriber/channels/provider_http", "subscriber/channels/requests_seam"),  # its values, never its I/O
-    "rich": ("subscriber/__main__", "subscriber/console"),
+    "rich": ("subscriber/__main__", "subscriber/console", "subscriber/policy_console"),
     "sqlalchemy": ("subscriber/store/*",),
     "sqlite3": (
         "publisher/journal",
@@ -85,7 +126,12 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
         "subscriber/store/database",  # the code of an error
     ),
     "starlette.exceptions": ("subscriber/monitoring/*",),
-    "typer": ("subscriber/__main__",),
+    "typer": (
+        "subscriber/__main__",
+        "subscriber/commanding",
+        "subscriber/policy_commands",
+        "subscriber/records_commands",
+    ),
     "urllib3": ("subscriber/channels/*",),
     "uvicorn": ("subscriber/service", "subscriber/http_server"),
     "zmq": (

@@ -157,7 +157,7 @@ def test_import_that_makes_a_pure_module_impure_is_found(module: str, source: st
         ("bus/wire", "from bus.alerts import Alert\nimport msgpack\nfrom pydantic import BaseModel"),
         ("publisher/attaching", "from pydantic import ValidationError\nfrom bus.alerts import Alert"),
         ("publisher/sender", "from . import errors\nfrom .journal import Journal\nimport zmq"),
-        ("subscriber/policy/rendering", "import jinja2\nfrom subscriber.deliveries import Message"),
+        ("subscriber/policy/sandbox", "import jinja2\nfrom subscriber.deliveries import Message"),
         ("subscriber/policy/routing", "from bus.alerts import Alert\nfrom subscriber.errors import RoutingError"),
         ("subscriber/store/store", "import sqlalchemy.orm\nfrom subscriber.policy.retry import decide"),
         ("subscriber/store/asking", "from ..policy.retry import decide\nfrom . import schema"),

@@ -8,10 +8,11 @@ from random import Random
 
 import pytest
 
-from bus.alerts import Severity
 from bus.errors import ConfigurationError
 from subscriber.assembly import Assembly
-from subscriber.policy.routing import RouteTable, default_routes, plan_deliveries
+from subscriber.deliveries import PlannedDelivery
+from subscriber.policy.routing import plan_deliveries
+from subscriber.policy.rules import Rules
 from subscriber.settings import SubscriberSettings, channel_configs
 from subscriber.store import Store
 from tests.support.alerts import agent_action, incoming, risk_event, system_event
@@ -36,7 +37,7 @@ def assemble(environ: dict[str, str], tmp_path: Path, store: Store, clock: FakeC
     return Assembly(
         settings,
         configs,
-        RouteTable(default_routes(names), names),
+        Rules.of_defaults(names),
         store,
         clock=clock,
         rng=Random(1),
@@ -68,7 +69,33 @@ def test_assembly_makes_a_worker_for_each_thread_of_a_channel(assembly: Assembly
 def test_assembly_tells_every_worker_the_settings(assembly: Assembly) -> None:
     settings = assembly.workers[0]._settings
     assert (settings.interval_seconds, settings.lease_seconds, settings.dry_run) == (0.5, 60.0, False)
-    assert settings.policy.max_age_seconds == {Severity.INFO: 3600, Severity.WARNING: 3600, Severity.CRITICAL: None}
+    assert settings.max_delay_seconds is None
+
+
+def test_assembly_reconfigured_goes_by_other_rules_and_names_what_waits(assembly: Assembly, tmp_path: Path) -> None:
+    """What the channels of a running daemon are can't change; a route to a new one is refused as a whole."""
+    config = Path(assembly.settings.general.config)
+    config.write_text(CONFIG.replace("20/s", "30/s") + '[[routes]]\nname = "one"\nchannels = ["desk"]\n')
+    environ = {"ALERTBUS_CONFIG": str(config)}
+    changed = SubscriberSettings.from_environment(daemon_environ(environ, tmp_path), env_file=None)
+    waiting = assembly.reconfigure(changed)
+    assert any("[channels.desk]" in sentence for sentence in waiting)
+    assert [each.channel for each in assembly.plan(risk_event())] == ["desk"]
+    config.write_text(CONFIG.replace("desk", "pager") + '[[routes]]\nname = "two"\nchannels = ["pager"]\n')
+    with pytest.raises(ConfigurationError, match="restart"):
+        assembly.reconfigure(SubscriberSettings.from_environment(daemon_environ(environ, tmp_path), env_file=None))
+    assert [each.channel for each in assembly.plan(risk_event())] == ["desk"]
+
+
+def test_assembly_lets_go_what_hours_hold_that_are_no_more(
+    assembly: Assembly, store: Store, clock: FakeClock, tmp_path: Path
+) -> None:
+    later_us = clock.now_us() + 3_600_000_000
+    planned = (PlannedDelivery("telegram", later_us, batch="quiet:night"),)
+    store.accept([incoming(risk_event(), 1, planned=planned, published_us=clock.now_us())])
+    environ = {"ALERTBUS_CONFIG": str(assembly.settings.general.config)}
+    assembly.reconfigure(SubscriberSettings.from_environment(daemon_environ(environ, tmp_path), env_file=None))
+    assert store.next_due_us("telegram") == clock.now_us()
 
 
 def test_assembly_plans_by_the_routes_for_enabled_channels(assembly: Assembly, clock: FakeClock) -> None:

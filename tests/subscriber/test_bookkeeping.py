@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from subscriber.bookkeeping import Bookkeeper
 from subscriber.errors import StoreError
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store import Store
+from subscriber.store.changes import ChangeKind
 from subscriber.store.ledger import Audit
 from tests.support.alerts import STREAM, agent_action, incoming
 from tests.support.books import spoil
@@ -119,6 +121,80 @@ def test_bookkeeping_looks_seldom_where_nothing_may_go(
         assert len(looks) == 1
         clock.advance(3600)
         wait_until(lambda: len(looks) == 2)
+
+
+def large(store: Store, numbers: range, channel: str | None = None) -> None:
+    """Store alerts of 4 KB each, which are for nobody, or wait for a channel."""
+    store.begin(STREAM, "trader-1", 1)
+    words = Random(numbers.start)  # PostgreSQL makes what repeats itself small
+    batch = [
+        incoming(agent_action(rationale=words.randbytes(2000).hex()), number, *([channel] if channel else []))
+        for number in numbers
+    ]
+    store.accept(batch, {STREAM: numbers[-1]})
+
+
+def test_bookkeeping_removes_the_oldest_of_what_is_too_much(
+    store: Store, metrics: Metrics, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However young it is, and no more than has to go; what comes later makes room for itself in the same way."""
+    large(store, range(1, 301))
+    limit = store.size().bytes
+    with caplog.at_level(logging.INFO), keeping(store, metrics, clock, retention_size_bytes=limit):
+        large(store, range(301, 401))
+        clock.advance(60)
+        wait_until(lambda: store.size().bytes <= limit)
+        left = [entry["sequence"] for entry in store.history(500)]
+        assert left[0] == 400
+        assert left == list(range(400, 400 - len(left), -1))
+        assert 200 < len(left) < 300
+        clock.advance(60)
+        wait_until(lambda: "removed the oldest alerts" in caplog.text)
+    assert store.audit().balanced
+    assert "larger than it should be" not in caplog.text
+
+
+def test_bookkeeping_of_a_database_that_is_small_enough_removes_nothing(
+    store: Store, metrics: Metrics, clock: FakeClock
+) -> None:
+    large(store, range(1, 101))
+    with keeping(store, metrics, clock, retention_size_bytes=10**9, first_audit_seconds=60.0):
+        clock.advance(60)
+        wait_until(lambda: value(metrics, "timestamp_seconds") > 0)  # it had a turn
+    assert alerts(store) == 100
+
+
+def test_bookkeeping_says_once_an_hour_that_what_is_too_much_is_still_needed(
+    store: Store, metrics: Metrics, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits is never removed to make room."""
+    large(store, range(1, 51), "telegram")
+    large(store, range(51, 101))
+
+    def warnings() -> int:
+        return sum(record.getMessage().startswith("the database is larger") for record in caplog.records)
+
+    with keeping(store, metrics, clock, retention_size_bytes=1000):
+        wait_until(lambda: warnings() == 1)
+        assert alerts(store) == 50
+        told_at = clock.monotonic()
+
+        def told_again() -> bool:
+            clock.advance(60)
+            return warnings() == 2
+
+        wait_until(told_again)
+        assert clock.monotonic() - told_at >= 3600
+    assert alerts(store) == 50
+    assert store.audit().balanced
+
+
+def test_bookkeeping_tidies_what_hangs_on_no_alert(store: Store, metrics: Metrics, clock: FakeClock) -> None:
+    for _ in range(25):
+        store.record_change(ChangeKind.CONFIG_LOADED, "kim", "api", {})
+    with keeping(store, metrics, clock):
+        clock.advance(DAY_SECONDS + 1)
+        wait_until(lambda: not store.changes(1))
 
 
 def test_bookkeeping_audits_a_while_after_the_start_and_then_again(

@@ -10,9 +10,10 @@ import pytest
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import Limit, Outcome, Reason
 from subscriber.delivery.breaker import BreakerState, Go
-from subscriber.delivery.desk import ChannelDesk, Wake
+from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.meters import Meters
 from subscriber.delivery.views import BreakerView, DeskView
+from subscriber.delivery.waking import Wake
 from tests.support.clock import FakeClock
 from tests.support.waiting import wait_until
 from tests.support.worker_bench import ACCEPTED, HighestJitter, ScriptedChannel

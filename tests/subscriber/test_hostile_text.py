@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from bus.alerts import AgentAction, Alert, OpaqueAlert, RiskEvent, SystemEvent
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import Channel
-from subscriber.deliveries import LengthUnit, Message
+from subscriber.deliveries import DigestKind, LengthUnit, Message
+from subscriber.policy.digest_text import render_digest
 from subscriber.policy.rendering import render
+from subscriber.policy.templates import Template
+from tests.subscriber.test_digest_text import NOON_US, numbered
 from tests.support.provider_desk import AcceptedMessage, ProviderDesk
 from tests.support.provider_rules import utf16_length
 from tests.support.provider_server import (
@@ -205,6 +208,39 @@ def test_any_alert_is_accepted_whole_by_every_provider(
         assert f"id {identity}" in taken.text, name
         assert ("Possible repeat" in taken.text) is repeat, name
         assert ("…" in taken.text) or "shortened" not in taken.text.rpartition(identity)[2], name
+
+
+@few(25)
+@given(alerts=st.lists(ALERTS, min_size=1, max_size=25), repeat=st.booleans())
+def test_any_digest_is_accepted_whole_by_every_provider(
+    server: ProviderServer, channels: dict[str, Channel], alerts: list[Alert], repeat: bool
+) -> None:
+    """As any alert: one message, within the limit, with the id by which all of them are found."""
+    members = numbered(alerts)
+    for name, channel in channels.items():
+        limits = channel.message_limits
+        message = render_digest(members, DigestKind.STORM, limits, UTC, now_us=NOON_US, possible_repeat=repeat)
+        taken = accepted(server, channel, message)
+        if taken.template is None:
+            assert 0 < length_of(taken.text, channel) <= limits.length, name
+        else:
+            assert limits.template is not None
+            assert sum(map(utf16_length, taken.parameters)) <= limits.template.length, name
+        assert f" {len(alerts)} alert" in taken.text, name
+        assert f"explain {members[0].alert.id.hex[-8:]}" in taken.text, name
+        assert ("Possible repeat" in taken.text) is repeat, name
+
+
+@few(25)
+@given(alert=ALERTS, text=PIECES)
+def test_any_template_of_any_alert_is_accepted_by_every_provider(
+    server: ProviderServer, channels: dict[str, Channel], alert: Alert, text: str
+) -> None:
+    """What its author wrote is text, too; where it is no template at all, the message says so."""
+    template = Template("t", text + "{{ event }} {{ symbol }} {{ source }}\n{{ description }}\n{{ agent }}" + text)
+    for name, channel in channels.items():
+        taken = accepted(server, channel, render(alert, channel.message_limits, UTC, template=template))
+        assert f"id {alert.id.hex[-8:]}" in taken.text, name
 
 
 @few(10)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
-from subscriber.deliveries import Dialect, LengthUnit, MessageLimits
+from subscriber.deliveries import Button, Dialect, LengthUnit, MessageLimits
 from subscriber.policy.cleaning import clean_line
 from subscriber.policy.dialects import WORD_JOINER
-from subscriber.policy.figures import compared_text, gain_text, money_text, number_text
+from subscriber.policy.figures import compared_text, gain_text, money_text, number_text, span_text
 from subscriber.policy.rendering import render
 from tests.support.telegram_html import parse_html
 
@@ -39,7 +39,7 @@ def trade(**fields: Any) -> AgentAction:
     return AgentAction(**{"action": "BUY", "symbol": "TNA", **COMMON, **fields})
 
 
-def plain(alert: Alert, zone: ZoneInfo = ZONE, **options: bool) -> list[str]:
+def plain(alert: Alert, zone: ZoneInfo = ZONE, **options: Any) -> list[str]:
     return render(alert, PLAIN, zone, **options).body.split("\n")
 
 
@@ -135,6 +135,32 @@ def test_render_tells_the_time_of_the_readers_clock(moment: datetime, zone: str,
     assert plain(risk(occurred_at=moment), ZoneInfo(zone))[-1] == f"id 8d9e0f1a · {expected}"
 
 
+@pytest.mark.parametrize(
+    ("more", "seconds", "said"),
+    [(41, 300, "and 41 more in 5 min"), (1, 0, "and 1 more"), (1234, 59.6, "and 1,234 more in 1 min")],
+)
+def test_render_says_how_many_more_there_were(more: int, seconds: float, said: str) -> None:
+    """What was counted instead of sent, in a line of its own, with and without a repeat."""
+    message = render(risk(description="x"), PLAIN, ZONE, more=more, more_seconds=seconds, possible_repeat=True)
+    repeat = "Possible repeat: this may have reached you before."
+    assert message.body.split("\n") == ["🔴 CRITICAL DRAWDOWN_BREACH", said, repeat, "x", FOOT]
+
+
+@pytest.mark.parametrize("limits", [TELEGRAM, WHATSAPP, MessageLimits(Dialect.PLAIN, 300)])
+def test_render_too_long_keeps_how_many_more_there_were(limits: MessageLimits) -> None:
+    """The count is not what gives room."""
+    alert = risk(event_type="E" * 128, symbol="S" * 64, description="word " * 799, action_taken="halted " * 140)
+    body = render(alert, limits, ZONE, more=41, more_seconds=300, possible_repeat=True).body
+    assert "\nand 41 more in 5 min\n" in body
+    assert units(body, limits) <= limits.length
+
+
+def test_render_passes_buttons_on() -> None:
+    """What a person may press is no part of the text."""
+    buttons = [Button("Acknowledge", "ack:1")]
+    assert render(risk(), PLAIN, ZONE, buttons=buttons).buttons == tuple(buttons)
+
+
 def test_render_telegram_marks_up_and_escapes() -> None:
     """Bold first line, the id to tap, and every character of a value as it is."""
     alert = risk(description="PnL < -5% & R&D > <b>")
@@ -207,6 +233,18 @@ def test_figures_of_money_and_comparison() -> None:
     assert [gain_text(gain) for gain in (5, -5, 0)] == ["+5.00", "-5.00", "0.00"]
     assert [compared_text(2, 1), compared_text(1, 1)] == ["value 2 > threshold 1", "value 1 = threshold 1"]
     assert compared_text(1000.001, 1000.002) == "value 1000.001 < threshold 1000.002"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        *[(0, "1 s"), (0.4, "1 s"), (42, "42 s"), (60, "1 min"), (90, "90 s"), (119.6, "2 min"), (300, "5 min")],
+        *[(3599, "1 h"), (3600, "1 h"), (5400, "1 h 30 min"), (86_399, "1 d"), (90_000, "1 d 1 h"), (172_800, "2 d")],
+    ],
+)
+def test_span_text_is_told_in_whole_numbers(seconds: float, said: str) -> None:
+    """As a person would say it."""
+    assert span_text(seconds) == said
 
 
 NASTY = st.sampled_from(["<b>", "&lt;", "*", "_", "~", "`", "\n", " ", "😀", "\u202e", HEBREW, "\x00", "- ", "A_B"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity
+from bus.alerts import RiskEvent, Severity
 from subscriber.deliveries import Decision, Delivery, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
 from subscriber.policy.retry import (
     LONGEST_WAIT_SECONDS,
@@ -24,6 +24,7 @@ from subscriber.policy.retry import (
 PUBLISHED_US = 1_770_000_000_000_000
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
+DAY_OLD_US = PUBLISHED_US + 24 * HOUR_US
 POLICY = RetryPolicy(backoff_base_seconds=2.0, backoff_cap_seconds=60.0)
 
 
@@ -41,20 +42,17 @@ class LowestRandom(Random):
         return a
 
 
-def risk(severity: Severity) -> RiskEvent:
-    return RiskEvent(event_type="DRAWDOWN_BREACH", severity=severity)
-
-
 def held(
-    alert: Alert | None = None,
     *,
     state: DeliveryState = DeliveryState.PENDING,
     retries: int = 0,
     possible_repeat: bool = False,
+    expires_at_us: int | None = None,
+    digest: int | None = None,
 ) -> Delivery:
     return Delivery(
         id=1,
-        alert=alert or risk(Severity.CRITICAL),
+        alert=RiskEvent(event_type="DRAWDOWN_BREACH", severity=Severity.CRITICAL),
         channel="telegram",
         state=state,
         published_us=PUBLISHED_US,
@@ -62,6 +60,8 @@ def held(
         retries=retries,
         lease="lease",
         possible_repeat=possible_repeat,
+        expires_at_us=expires_at_us,
+        digest=digest,
     )
 
 
@@ -192,28 +192,23 @@ def test_decide_template_refused_as_text_gives_up() -> None:
 def test_decide_refused_as_text_past_the_age_expires() -> None:
     """A receipt may say so hours later; retrying ends by age."""
     outcome = Outcome(Reason.REJECTED, code="63016", template_instead=True)
-    assert decided(outcome, held(risk(Severity.WARNING)), 25 * HOUR_US) == GiveUp(DeliveryState.EXPIRED)
-
-
-OPAQUE = OpaqueAlert(original_kind="x", event_type="X", severity=Severity.CRITICAL)
+    assert decided(outcome, held(expires_at_us=DAY_OLD_US), 25 * HOUR_US) == GiveUp(DeliveryState.EXPIRED)
 
 
 @pytest.mark.parametrize(
-    ("alert", "age_us", "expected"),
+    ("delivery", "age_us", "expected"),
     [
-        (risk(Severity.CRITICAL), 10_000 * HOUR_US, False),
-        (OPAQUE, 10_000 * HOUR_US, False),
-        (risk(Severity.WARNING), 24 * HOUR_US, False),
-        (risk(Severity.WARNING), 24 * HOUR_US + 1, True),
-        (risk(Severity.INFO), 24 * HOUR_US, False),
-        (risk(Severity.INFO), 24 * HOUR_US + 1, True),
-        (AgentAction(action=Action.BUY), 24 * HOUR_US + 1, True),
-        (risk(Severity.INFO), -HOUR_US, False),
+        (held(), 10_000 * HOUR_US, False),
+        (held(expires_at_us=DAY_OLD_US), 24 * HOUR_US - 1, False),
+        (held(expires_at_us=DAY_OLD_US), 24 * HOUR_US, True),
+        (held(expires_at_us=DAY_OLD_US), -HOUR_US, False),
+        (held(expires_at_us=DAY_OLD_US, digest=7), 25 * HOUR_US, False),
     ],
+    ids=["no age", "in time", "at its age", "from the future", "in a digest"],
 )
-def test_too_old_asks_the_age_that_the_severity_has(alert: Alert, age_us: int, expected: bool) -> None:
-    """CRITICAL never expires by default, and an alert from the future is not old."""
-    assert too_old(held(alert), POLICY, PUBLISHED_US + age_us) is expected
+def test_too_old_asks_the_time_that_the_delivery_has(delivery: Delivery, age_us: int, expected: bool) -> None:
+    """It was fixed when the delivery was planned; a digest has no age, or its members would never be told."""
+    assert too_old(delivery, PUBLISHED_US + age_us) is expected
 
 
 @pytest.mark.parametrize(
@@ -229,21 +224,14 @@ def test_too_old_asks_the_age_that_the_severity_has(alert: Alert, age_us: int, e
 )
 def test_decide_past_the_age_gives_up(reason: Reason, state: DeliveryState) -> None:
     """Retrying ends by age; what was refused for good is dead at any age."""
-    assert decided(Outcome(reason), held(risk(Severity.WARNING)), 25 * HOUR_US) == GiveUp(
+    assert decided(Outcome(reason), held(expires_at_us=DAY_OLD_US), 25 * HOUR_US) == GiveUp(
         state, fallback=state is DeliveryState.DEAD
     )
 
 
 def test_decide_past_the_age_with_acceptance_is_done() -> None:
     """What arrived late arrived."""
-    assert decided(Outcome(Reason.ACCEPTED), held(risk(Severity.INFO)), 25 * HOUR_US) == Done()
-
-
-def test_policy_with_its_own_ages_uses_them() -> None:
-    """A severity without an entry never expires; CRITICAL may be given an age."""
-    policy = RetryPolicy(max_age_seconds={Severity.CRITICAL: 1.0})
-    assert too_old(held(), policy, PUBLISHED_US + SECOND_US + 1)
-    assert not too_old(held(risk(Severity.INFO)), policy, PUBLISHED_US + 10_000 * HOUR_US)
+    assert decided(Outcome(Reason.ACCEPTED), held(expires_at_us=DAY_OLD_US), 25 * HOUR_US) == Done()
 
 
 @pytest.mark.parametrize(("base", "cap"), [(0.0, 60.0), (-1.0, 60.0), (2.0, 1.0), (1.0, math.inf), (math.nan, 60.0)])
@@ -251,13 +239,6 @@ def test_policy_with_a_useless_backoff_is_refused(base: float, cap: float) -> No
     """Retries need a pause that is above nothing and below for ever."""
     with pytest.raises(ValueError, match="backoff_base_seconds"):
         RetryPolicy(backoff_base_seconds=base, backoff_cap_seconds=cap)
-
-
-@pytest.mark.parametrize("age", [0.0, -1.0, math.nan])
-def test_policy_with_a_useless_age_is_refused(age: float) -> None:
-    """An age of nothing would expire every alert."""
-    with pytest.raises(ValueError, match="max_age_seconds"):
-        RetryPolicy(max_age_seconds={Severity.INFO: age})
 
 
 @settings(deadline=None)

@@ -1,20 +1,24 @@
-"""Which channels an alert is planned for, by the default routes and by a person's own."""
+"""Which routes hold for an alert: the built-in ones, and a tree whose deepest match holds."""
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
 
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
-from subscriber.deliveries import DeliveryState, PlannedDelivery, Why
-from subscriber.errors import RoutingError
-from subscriber.policy.matching import KINDS, Match, at_least
-from subscriber.policy.routing import SAFETY_NET, Route, RouteTable, default_routes, plan_deliveries
+from subscriber.deliveries import DeliveryState, Handling, PlannedDelivery, Why
+from subscriber.policy.hours_file import Zones
+from subscriber.policy.reading import PolicyDocument
+from subscriber.policy.routing import SAFETY_NET, Defaults, plan_deliveries, takers
+from subscriber.policy.rules import Rules
+from subscriber.policy.rules_file import rules_of
+from subscriber.setting_groups import zone_of
 
 NOW_US = 1_770_000_000_000_000
 BOTH = ("whatsapp", "telegram")
-EVERYTHING = Route("everything", Match(), ("telegram",))
+ALL = (*BOTH, "desk")
 
 
 def risk(severity: Severity = Severity.CRITICAL, **fields: Any) -> RiskEvent:
@@ -29,9 +33,23 @@ def opaque(severity: Severity) -> OpaqueAlert:
     return OpaqueAlert(original_kind="margin_call", event_type="MARGIN_CALL", severity=severity)
 
 
-def planned(table: RouteTable, alert: Alert, enabled: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    plan = table.plan(alert, NOW_US, enabled=table.channels if enabled is None else enabled, dry_run=False)
-    return tuple(delivery.channel for delivery in plan.deliveries)
+def rules(toml: str, channels: tuple[str, ...] = ALL) -> Rules:
+    document = PolicyDocument(tomllib.loads(toml))
+    return rules_of(document, channels, defaults=Defaults(), zones=Zones(zone_of("UTC"), zone_of))
+
+
+def plan(
+    found: Rules, alert: Alert, enabled: tuple[str, ...] | None = None, *, dry_run: bool = False
+) -> tuple[PlannedDelivery, ...]:
+    return found.plan(alert, NOW_US, enabled=found.channels if enabled is None else enabled, dry_run=dry_run)
+
+
+def channels_of(found: Rules, alert: Alert) -> dict[str, str]:
+    """Return the route that planned each channel of an alert."""
+    return {each.channel: each.handling.route for each in plan(found, alert)}
+
+
+# --- the built-in routes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -60,148 +78,172 @@ def test_default_routes_send_each_alert_where_the_design_says(
     alert: Alert, channels: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     """Severity from WARNING on goes to the chats, executed trades to Telegram, the rest to the history."""
-    table = RouteTable(default_routes(channels), channels)
-    plan = table.plan(alert, NOW_US, enabled=channels, dry_run=False)
-    assert plan.deliveries == tuple(PlannedDelivery(channel, NOW_US) for channel in expected)
-    assert plan.not_routed is (expected == ())
+    found = plan(Rules.of_defaults(channels), alert)
+    route = "trades" if isinstance(alert, AgentAction) else "warnings"
+    assert found == tuple(PlannedDelivery(name, NOW_US, handling=Handling(route)) for name in expected)
 
 
-@pytest.mark.parametrize(
-    ("alert", "names"), [(risk(), ("warnings",)), (trade(), ("trades",)), (trade(Action.HOLD), ())]
-)
-def test_plan_names_the_routes_that_took_the_alert(alert: Alert, names: tuple[str, ...]) -> None:
-    """`explain` tells a person which routes decided."""
-    table = RouteTable(default_routes(BOTH), BOTH)
-    assert table.plan(alert, NOW_US, enabled=BOTH, dry_run=False).routes == names
+def suppressed(channel: str, why: Why) -> PlannedDelivery:
+    return PlannedDelivery(channel, NOW_US, DeliveryState.SUPPRESSED, why, handling=Handling("warnings"))
 
 
-SUPPRESSED = PlannedDelivery("telegram", NOW_US, DeliveryState.SUPPRESSED, Why.DISABLED)
+def pending(channel: str) -> PlannedDelivery:
+    return PlannedDelivery(channel, NOW_US, handling=Handling("warnings"))
 
 
 @pytest.mark.parametrize(
     ("severity", "enabled", "expected"),
     [
-        (Severity.CRITICAL, ("whatsapp",), (PlannedDelivery("whatsapp", NOW_US), SUPPRESSED)),
-        (Severity.CRITICAL, (), (PlannedDelivery("whatsapp", NOW_US), PlannedDelivery("telegram", NOW_US))),
-        (Severity.WARNING, ("whatsapp",), (PlannedDelivery("whatsapp", NOW_US), SUPPRESSED)),
-        (
-            Severity.WARNING,
-            (),
-            (PlannedDelivery("whatsapp", NOW_US, DeliveryState.SUPPRESSED, Why.DISABLED), SUPPRESSED),
-        ),
+        (Severity.CRITICAL, ("whatsapp",), (pending("whatsapp"), suppressed("telegram", Why.DISABLED))),
+        (Severity.CRITICAL, (), (pending("whatsapp"), pending("telegram"))),
+        (Severity.WARNING, ("whatsapp",), (pending("whatsapp"), suppressed("telegram", Why.DISABLED))),
+        (Severity.WARNING, (), (suppressed("whatsapp", Why.DISABLED), suppressed("telegram", Why.DISABLED))),
     ],
 )
 def test_channel_switched_off_suppresses_all_but_a_critical_without_another(
     severity: Severity, enabled: tuple[str, ...], expected: tuple[PlannedDelivery, ...]
 ) -> None:
     """A CRITICAL that no enabled channel would tell stays pending; the rest is suppressed for good."""
-    table = RouteTable(default_routes(BOTH), BOTH)
-    assert table.plan(risk(severity), NOW_US, enabled=enabled, dry_run=False).deliveries == expected
+    assert plan(Rules.of_defaults(BOTH), risk(severity), enabled) == expected
 
 
 @pytest.mark.parametrize("enabled", [BOTH, ()])
 def test_dry_run_plans_everything_as_suppressed(enabled: tuple[str, ...]) -> None:
     """In a dry run nothing waits, not even a CRITICAL without an enabled channel."""
-    plan = RouteTable(default_routes(BOTH), BOTH).plan(risk(), NOW_US, enabled=enabled, dry_run=True)
-    assert plan.deliveries == tuple(
-        PlannedDelivery(channel, NOW_US, DeliveryState.SUPPRESSED, Why.DRY_RUN) for channel in BOTH
+    found = plan(Rules.of_defaults(BOTH), risk(), enabled, dry_run=True)
+    assert found == tuple(suppressed(channel, Why.DRY_RUN) for channel in BOTH)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_plan_deliveries_takes_each_channel_once(dry_run: bool) -> None:
+    """A test of channels goes past the routes."""
+    found = plan_deliveries(risk(), ["telegram", "desk", "telegram"], NOW_US, enabled=BOTH, dry_run=dry_run)
+    assert [delivery.channel for delivery in found] == ["telegram", "desk"]
+    assert [delivery.why for delivery in found] == ([Why.DRY_RUN] * 2 if dry_run else [None, Why.DISABLED])
+
+
+# --- a person's own ----------------------------------------------------------------------------------------------
+
+TREE = """
+[[routes]]
+name = "top"
+channels = ["telegram"]
+match = { severity = ">=WARNING" }
+  [[routes.routes]]
+  name = "tna"
+  match = { symbol = "TNA" }
+  channels = ["desk"]
+    [[routes.routes.routes]]
+    name = "tna-critical"
+    match = { severity = "CRITICAL" }
+    channels = ["desk", "whatsapp"]
+  [[routes.routes]]
+  name = "ppo"
+  match = { agent_name = "ppo" }
+  channels = ["whatsapp"]
+  continue = true
+  [[routes.routes]]
+  name = "a-trader"
+  match = { source = "a" }
+  channels = ["desk"]
+[[routes]]
+name = "rest"
+channels = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("alert", "names"),
+    [
+        (risk(symbol="UPRO"), ["top"]),
+        (risk(Severity.WARNING, symbol="TNA"), ["tna"]),
+        (risk(symbol="TNA"), ["tna-critical"]),
+        (risk(symbol="TNA", agent_name="ppo"), ["tna-critical"]),
+        (risk(agent_name="ppo"), ["ppo"]),
+        (risk(agent_name="ppo", source="a"), ["ppo", "a-trader"]),
+        (risk(source="a"), ["a-trader"]),
+        (trade(), ["rest"]),
+    ],
+)
+def test_deepest_match_holds_and_continue_asks_its_siblings(alert: Alert, names: list[str]) -> None:
+    """As in Alertmanager: depth first, the first match of a level ends it, `continue` goes on beside it."""
+    assert [route.name for route in takers(rules(TREE).routes, alert)] == names
+
+
+@pytest.mark.parametrize(("continue_", "expected"), [("false", ["desk"]), ("true", ["desk", "telegram"])])
+def test_routes_stop_at_the_first_match_unless_it_continues(continue_: str, expected: list[str]) -> None:
+    found = rules(
+        f'[[routes]]\nmatch = {{ symbol = "TNA" }}\nchannels = ["desk"]\ncontinue = {continue_}\n'
+        '[[routes]]\nchannels = ["telegram"]\n'
     )
+    assert list(channels_of(found, risk(symbol="TNA"))) == expected
+    assert list(channels_of(found, risk())) == ["telegram"]
 
 
-def test_plan_deliveries_takes_each_channel_once() -> None:
-    """Two routes that name the same channel make one delivery."""
-    deliveries = plan_deliveries(risk(), ["telegram", "desk", "telegram"], NOW_US, enabled=BOTH, dry_run=False)
-    assert [delivery.channel for delivery in deliveries] == ["telegram", "desk"]
-
-
-TNA: dict[str, Any] = {"symbol": "TNA", "agent_name": "PPO", "source": "trader-1"}
+TWO = """
+[[routes]]
+name = "first"
+match = { symbol = "TNA" }
+channels = { telegram = "LEVEL" }
+continue = true
+[[routes]]
+name = "second"
+channels = ["telegram", "desk"]
+"""
 
 
 @pytest.mark.parametrize(
-    ("match", "alert", "taken"),
+    ("level", "expected"),
     [
-        (Match(), trade(Action.HOLD), True),
-        (Match(severities=at_least(Severity.WARNING)), risk(Severity.CRITICAL), True),
-        (Match(severities=frozenset({Severity.WARNING})), risk(Severity.CRITICAL), False),
-        (Match(severities=frozenset({Severity.INFO})), trade(), True),
-        (Match(actions=frozenset({Action.BUY})), trade(Action.BUY), True),
-        (Match(actions=frozenset({Action.BUY})), trade(Action.BUY, quantity=0.0), False),
-        (Match(actions=frozenset({Action.BUY})), trade(Action.SELL), False),
-        (Match(actions=frozenset({Action.HOLD})), trade(Action.HOLD, quantity=0.0), True),
-        (Match(actions=frozenset({Action.BUY})), risk(), False),
-        (Match(kinds=frozenset({"agent_action"})), trade(Action.BUY, quantity=0.0), True),
-        (Match(kinds=frozenset({"opaque"})), opaque(Severity.WARNING), True),
-        (Match(kinds=frozenset({"risk_event"})), trade(), False),
-        (Match(event_types=frozenset({"DRAWDOWN_BREACH"})), risk(), True),
-        (Match(event_types=frozenset({"BUY"})), trade(), False),
-        (Match(symbols=frozenset({"TNA", "UPRO"})), risk(**TNA), True),
-        (Match(symbols=frozenset({"TNA"})), risk(), False),
-        (Match(agent_names=frozenset({"PPO"})), risk(**TNA), True),
-        (Match(sources=frozenset({"trader-2"})), risk(**TNA), False),
-        (Match(symbols=frozenset({"TNA"}), sources=frozenset({"trader-1"})), trade(**TNA), True),
-        (Match(symbols=frozenset({"TNA"}), sources=frozenset({"trader-2"})), trade(**TNA), False),
+        ("silent", PlannedDelivery("telegram", NOW_US, handling=Handling("first", silent=True))),
+        ("off", PlannedDelivery("telegram", NOW_US, DeliveryState.SUPPRESSED, Why.OFF, handling=Handling("first"))),
     ],
 )
-def test_match_takes_an_alert_that_has_every_field_asked_for(match: Match, alert: Alert, taken: bool) -> None:
-    """All fields have to fit; in each one of the allowed values is enough."""
-    assert match.takes(alert) is taken
-
-
-def test_kinds_are_those_of_the_alerts() -> None:
-    """A route can name every kind of alert that exists."""
-    assert KINDS == ("risk_event", "agent_action", "system_event", "opaque")
-
-
-@pytest.mark.parametrize(("continue_", "expected"), [(False, ("desk",)), (True, ("desk", "telegram"))])
-def test_table_stops_at_the_first_match_unless_it_continues(continue_: bool, expected: tuple[str, ...]) -> None:
-    """First match, unless continue = true."""
-    first = Route("first", Match(symbols=frozenset({"TNA"})), ("desk",), continue_)
-    table = RouteTable([first, EVERYTHING], ("desk", "telegram"))
-    assert planned(table, risk(**TNA)) == expected
-    assert planned(table, risk()) == ("telegram",)
+def test_first_route_that_names_a_channel_decides_how_it_tells(level: str, expected: PlannedDelivery) -> None:
+    found = rules(TWO.replace("LEVEL", level))
+    assert plan(found, risk(symbol="TNA")) == (
+        expected,
+        PlannedDelivery("desk", NOW_US, handling=Handling("second")),
+    )
+    assert set(channels_of(found, risk()).values()) == {"second"}
 
 
 @pytest.mark.parametrize(
-    "first",
-    [Route("history", Match(symbols=frozenset({"TNA"})), ()), Route("other", Match(symbols=frozenset({"X"})), ())],
+    "match", ['match = { symbol = "TNA" }\nchannels = []', 'match = { symbol = "X" }\nchannels = []']
 )
-def test_critical_that_falls_through_all_routes_goes_to_every_channel(first: Route) -> None:
+def test_critical_that_falls_through_all_routes_goes_to_every_channel(match: str) -> None:
     """A plan without deliveries is legal for anything but CRITICAL."""
-    last = Route("some", Match(symbols=frozenset({"UPRO"})), ("telegram",))
-    table = RouteTable([first, last], BOTH)
-    plan = table.plan(risk(**TNA), NOW_US, enabled=BOTH, dry_run=False)
-    assert [delivery.channel for delivery in plan.deliveries] == list(BOTH)
-    assert plan.routes[-1] == SAFETY_NET
-    assert table.plan(risk(Severity.WARNING, **TNA), NOW_US, enabled=BOTH, dry_run=False).not_routed
+    found = rules(f'[[routes]]\n{match}\n[[routes]]\nmatch = {{ symbol = "UPRO" }}\nchannels = ["telegram"]\n', BOTH)
+    assert channels_of(found, risk(symbol="TNA")) == dict.fromkeys(BOTH, SAFETY_NET)
+    assert plan(found, risk(Severity.WARNING, symbol="TNA")) == ()
 
 
-def test_table_with_several_faults_tells_all_of_them() -> None:
-    """Each unknown channel is named with its route, and the missing CRITICAL as well."""
-    routes = [
-        Route("warnings", Match(severities=frozenset({Severity.WARNING})), ("telegram", "pager")),
-        Route("trades", Match(kinds=frozenset({"agent_action"})), ("fax",)),
-    ]
-    with pytest.raises(RoutingError) as raised:
-        RouteTable(routes, BOTH)
-    unknown_pager, unknown_fax, no_critical = raised.value.problems
-    assert '"warnings"' in unknown_pager
-    assert '"pager"' in unknown_pager
-    assert "telegram, whatsapp" in unknown_pager
-    assert '"trades"' in unknown_fax
-    assert '"fax"' in unknown_fax
-    assert "CRITICAL" in no_critical
+def test_critical_whose_channels_are_all_off_goes_to_the_others() -> None:
+    """Off is kept to while somebody else can tell it."""
+    toml = '[[routes]]\nname = "r"\nmatch = { symbol = "TNA" }\nchannels = { telegram = "off" }\n'
+    toml += '[[routes]]\nchannels = ["telegram"]\n'
+    assert channels_of(rules(toml), risk(symbol="TNA")) == {"whatsapp": SAFETY_NET, "desk": SAFETY_NET, "telegram": "r"}
+    assert [each.why for each in plan(rules(toml), risk(symbol="TNA"))] == [None, None, Why.OFF]
+    assert [each.why for each in plan(rules(toml), risk(Severity.WARNING, symbol="TNA"))] == [Why.OFF]
+    assert channels_of(rules(toml, ("telegram",)), risk(symbol="TNA")) == {"telegram": SAFETY_NET}
 
 
-@pytest.mark.parametrize(
-    ("routes", "channels"),
-    [
-        ((), BOTH),
-        ((Route("history", Match(), ()),), BOTH),
-        ((Route("buys", Match(actions=frozenset({Action.BUY})), BOTH),), BOTH),
-        (default_routes(()), ()),
-    ],
-)
-def test_table_without_a_way_for_critical_is_refused(routes: tuple[Route, ...], channels: tuple[str, ...]) -> None:
-    """Whatever else is configured, a CRITICAL must be able to reach a person."""
-    with pytest.raises(RoutingError, match="No route takes CRITICAL"):
-        RouteTable(routes, channels)
+def test_critical_waits_for_an_enabled_channel_but_not_for_one_that_is_off() -> None:
+    toml = '[[routes]]\nchannels = { telegram = "on", desk = "off" }\n'
+    assert [each.why for each in plan(rules(toml), risk(), ("desk",))] == [None, Why.OFF]
+
+
+def test_resolve_goes_where_its_event_went_in_the_way_of_its_own_route() -> None:
+    found = rules(
+        '[[routes]]\nname = "r"\nmatch = { severity = "INFO" }\nchannels = { telegram = "silent", desk = "off" }\n'
+        '[[routes]]\nchannels = ["telegram"]\n'
+    )
+    event = SystemEvent(event_type="PUBLISHER_BACK", severity=Severity.INFO)
+    planned = found.plan(
+        event, NOW_US, enabled=ALL, dry_run=False, channels=["telegram", "desk", "whatsapp", "telegram"]
+    )
+    assert planned == (
+        PlannedDelivery("telegram", NOW_US, handling=Handling("r", silent=True)),
+        PlannedDelivery("desk", NOW_US),
+        PlannedDelivery("whatsapp", NOW_US),
+    )

@@ -12,7 +12,8 @@ import pytest
 from bus.clock import SystemClock
 from subscriber.deliveries import PlannedDelivery
 from subscriber.errors import StoreError
-from subscriber.service import NO_CREDENTIALS, TRY_NEXT, RunOptions
+from subscriber.greeting import NO_CREDENTIALS, TRY_NEXT
+from subscriber.service import RunOptions
 from subscriber.store import Store
 from tests.support.alerts import incoming, risk_event
 from tests.support.provider_faults import hang

@@ -14,7 +14,8 @@ import pytest
 
 from bus.errors import ConfigurationError, EndpointTaken
 from subscriber.errors import RoutingError, StoreError
-from subscriber.service import NO_CREDENTIALS, RunOptions
+from subscriber.greeting import NO_CREDENTIALS
+from subscriber.service import RunOptions
 from subscriber.store import Store
 from tests.support.ports import free_port
 from tests.support.provider_server import ProviderServer

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from bus.errors import ConfigurationError
 from subscriber.channels.channel import TelegramConfig
+from subscriber.policy.routing import Defaults
 from subscriber.settings import (
     CredentialSettings,
     SubscriberSettings,
@@ -46,7 +47,7 @@ def test_defaults_are_a_dry_run_on_this_machine() -> None:
     assert channel_configs(settings) == ()
     assert settings.store.database_url.get_secret_value() == "sqlite:///alertbus.db"
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8787)
-    assert settings.routes is None
+    assert settings.rules_for(("telegram",)).built_in
 
 
 def test_from_environment_reads_every_group() -> None:
@@ -151,9 +152,55 @@ def test_faults_of_the_file_and_of_the_environment_come_together(tmp_path: Path)
     (tmp_path / "alertbus.toml").write_text("[channels.desk]\nurl = 1\n[[routes]]\nchanels = []\n")
     problems = problems_of({"ALERTBUS_HTTP_PORT": "x", "TELEGRAM_CHAT_ID": "1234567"})
     starts = [problem.split(" must ")[0].split(" is ")[0] for problem in problems]
-    assert starts[0] == "ALERTBUS_CONFIG [channels.desk] url"
+    assert starts[0] == "ALERTBUS_CONFIG line 2: [channels.desk] url"
     assert {"ALERTBUS_HTTP_PORT", "TELEGRAM_BOT_TOKEN"} < set(starts)
-    assert any("routes[0]" in problem for problem in problems)
+    assert "ALERTBUS_CONFIG line 4: routes[0].chanels is not known; did you mean channels?" in problems
+
+
+def test_channel_with_a_fault_is_no_unknown_one(tmp_path: Path) -> None:
+    """What is wrong with a channel is told where it is, and not again by each route that names it."""
+    (tmp_path / "alertbus.toml").write_text(
+        '[channels.desk]\nurl = 1\n[[routes]]\nchannels = ["desk", "telegram", "pager"]\n'
+    )
+    problems = problems_of({"TELEGRAM_CHAT_ID": "1234567"})
+    assert len(problems) == 3
+    assert problems[-1].startswith("ALERTBUS_CONFIG line 4: routes[0].channels[2] is not the name of any channel")
+
+
+def test_route_to_a_channel_without_credentials_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "alertbus.toml").write_text('[[routes]]\nchannels = ["whatsapp"]\n')
+    (problem,) = problems_of(TELEGRAM)
+    assert problem.startswith("ALERTBUS_CONFIG line 2: routes[0].channels[0] is not the name of any channel")
+    assert problem.endswith('("whatsapp"); there are: telegram.')
+
+
+def test_file_for_both_channels_is_taken_in_a_dry_run(tmp_path: Path) -> None:
+    (tmp_path / "alertbus.toml").write_text('[[routes]]\nchannels = ["whatsapp", "telegram"]\n')
+    assert read({}).hints == ()
+
+
+def test_hints_tell_of_a_route_that_is_never_reached(tmp_path: Path) -> None:
+    (tmp_path / "alertbus.toml").write_text(
+        '[[routes]]\nchannels = ["telegram"]\n[[routes]]\nchannels = ["telegram"]\n'
+    )
+    (hint,) = read(TELEGRAM).hints
+    assert hint.startswith('ALERTBUS_CONFIG line 3: routes[1] is never reached: the route "routes[0]" takes all')
+
+
+def test_policy_settings_are_the_rules_defaults() -> None:
+    settings = read(
+        {
+            "ALERTBUS_DELIVERY_MAX_AGE": "60",
+            "ALERTBUS_DEDUP_WINDOW": "5.5",
+            "ALERTBUS_DEDUP_WINDOW_CRITICAL": "Off",
+            "ALERTBUS_MAX_DELAY": "off",
+            "ALERTBUS_FALLBACK_AFTER": "90",
+            "ALERTBUS_TELEGRAM_COMMANDS": "true",
+        }
+    )
+    assert settings.rules_for(("telegram",)).defaults == Defaults(60_000_000, 5_500_000, None)
+    policy = settings.policy
+    assert (policy.max_delay_seconds, policy.fallback_after_seconds, policy.telegram_commands) == (None, 90.0, True)
 
 
 def test_publishers_names_and_nobodys_prefix_are_left_alone() -> None:
@@ -225,7 +272,7 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
 def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
     shown = effective(secretive(tmp_path))
     values = dict(shown)
-    assert len(values) == len(shown) == 41
+    assert len(values) == len(shown) == 47
     assert values["TELEGRAM_BOT_TOKEN"] == "***"
     assert values["WHATSAPP_CLOUD_TOKEN"] == values["WHATSAPP_APP_SECRET"] == values["WHATSAPP_TEMPLATE"] == "not set"
     assert values["TWILIO_CONTENT_SID"] == "HX" + "0123456789abcdef" * 2
@@ -239,6 +286,29 @@ def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
     )
     assert values["ALERTBUS_PING_URL"] == "***"
     assert [secret for secret in [*SECRETS, "second"] if secret in str(shown)] == []
+
+
+def test_effective_says_off_where_a_number_is_off() -> None:
+    values = dict(effective(read({"ALERTBUS_MAX_DELAY": "off"})))
+    assert (values["ALERTBUS_MAX_DELAY"], values["ALERTBUS_RETENTION_SIZE"]) == ("off", "off")
+    assert values["ALERTBUS_DEDUP_WINDOW"] == "60.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ALERTBUS_MAX_DELAY", CANARY, "must be a number, or off"),
+        ("ALERTBUS_MAX_DELAY", "0", "must be 1 or more"),
+        ("ALERTBUS_DEDUP_WINDOW", "nan", "must be a finite number"),
+        ("ALERTBUS_DEDUP_WINDOW_CRITICAL", "86401", "must be 86400 or less"),
+        ("ALERTBUS_FALLBACK_AFTER", "none", "must be a number, or off"),
+        ("ALERTBUS_RETENTION_SIZE", "9", "must be 10 or more"),
+        ("ALERTBUS_TELEGRAM_COMMANDS", CANARY, "must be"),
+    ],
+)
+def test_fault_of_a_policy_setting_says_what_is_allowed(name: str, value: str, words: str) -> None:
+    (problem,) = problems_of({name: value})
+    assert problem.startswith(f"{name} {words}")
 
 
 def test_effective_shows_the_default_database() -> None:

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import Row, select
 
 from bus.wire import decode_alert
-from subscriber.deliveries import DeliveryState, PlannedDelivery, Step, Why
+from subscriber.deliveries import DeliveryState, Handling, PlannedDelivery, Step, Why
 from subscriber.store import Accepted, Incoming, Store, StreamPosition, accepting, schema
+from subscriber.store.handling import handling_of
 from tests.support.alerts import OTHER_STREAM, STREAM, agent_action, incoming, risk_event, system_event
 from tests.support.clock import START_US, FakeClock
 
@@ -26,7 +27,11 @@ def test_accept_new_alert_writes_alert_and_deliveries(store: Store, clock: FakeC
     """An alert is stored as it came, with one pending delivery for each channel."""
     item = incoming(risk_event(), 1, "whatsapp", "telegram")
     accepted = store.accept([item])
-    assert accepted == Accepted(inserted=(item.alert.id,), deliveries={"whatsapp": 1, "telegram": 1})
+    assert accepted == Accepted(
+        inserted=(item.alert.id,),
+        deliveries={"whatsapp": 1, "telegram": 1},
+        states={("whatsapp", DeliveryState.PENDING): 1, ("telegram", DeliveryState.PENDING): 1},
+    )
     (alert,) = rows_of(store, "alert")
     assert (alert.id, alert.stream, alert.sequence, alert.body) == (item.alert.id.bytes, STREAM, 1, item.body)
     assert (alert.topic, alert.kind, alert.event_type, alert.severity, alert.symbol, alert.source) == (
@@ -160,6 +165,32 @@ def test_accept_suppressed_plan_is_finished_at_once(store: Store, clock: FakeClo
     store.accept([incoming(risk_event(), 1, planned=(planned,))])
     (row,) = rows_of(store, "notification_queue")
     assert (row.status, row.why, row.step, row.finished_at) == ("suppressed", "dry_run", "fallback", clock.now_us())
+
+
+def test_accept_keeps_how_a_delivery_is_handled(store: Store) -> None:
+    """A reload changes nothing that waits: what a route said stands in the row."""
+    handling = Handling("desk", silent=True, template="short", fallbacks=("mail",))
+    planned = (
+        PlannedDelivery("telegram", START_US, handling=handling, max_age_us=90, batch="group:a\0"),
+        PlannedDelivery("desk", START_US),
+    )
+    store.accept([incoming(risk_event(), 1, planned=planned)])
+    handled, plain = rows_of(store, "notification_queue")
+    assert handling_of(handled.handling) == handling
+    assert (handled.expires_at, handled.batch) == (START_US + 90, "group:a\ufffd")
+    assert (plain.handling, plain.expires_at, plain.batch) == (None, None, None)
+    for row in (handled, plain):
+        assert (row.more, row.more_since, row.told_by) == (None, None, None)
+
+
+def test_accept_counts_what_was_planned_by_state(store: Store) -> None:
+    planned = (
+        PlannedDelivery("telegram", START_US),
+        PlannedDelivery("desk", START_US, DeliveryState.SUPPRESSED, Why.OFF),
+    )
+    accepted = store.accept([incoming(risk_event(), number, planned=planned) for number in (1, 2)])
+    assert accepted.deliveries == {"telegram": 2, "desk": 2}
+    assert accepted.states == {("telegram", DeliveryState.PENDING): 2, ("desk", DeliveryState.SUPPRESSED): 2}
 
 
 def test_accept_nul_characters_are_met(store: Store) -> None:

@@ -121,10 +121,12 @@ def test_claim_after_expiry_with_an_open_attempt_is_in_doubt(store: Store, clock
 
 
 def test_claim_of_one_member_makes_the_whole_digest_in_doubt(store: Store) -> None:
-    """A digest's members are taken over one by one, and each of them is a possible repeat."""
+    """One attempt told them all, so nobody knows of any of them."""
     plan(store, 3)
     store.open_attempt(store.claim("telegram", "a", EXPIRED, 3))
-    taken = [claim_one(store, "b") for _ in range(3)]
+    first = claim_one(store, "b")
+    assert store.channel_counts() == {"telegram": {"in_doubt": 3}}
+    taken = [first, *(claim_one(store, "b") for _ in range(2))]
     assert [(delivery.state, delivery.retries) for delivery in taken] == [(DeliveryState.IN_DOUBT, 1)] * 3
 
 

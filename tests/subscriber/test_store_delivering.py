@@ -171,14 +171,14 @@ def test_open_attempt_after_loss_of_one_member_sends_nothing(store: Store) -> No
 
 
 def test_close_attempt_after_loss_of_one_member_records_nothing(store: Store) -> None:
-    """All or nothing: the members that are still held stay as they were."""
+    """All or nothing; whoever took one over knows that the whole message is in doubt."""
     store.accept([incoming(risk_event(), number, "telegram") for number in (1, 2)])
     members = store.claim("telegram", "a", -1, 2)
     attempt = store.open_attempt(members)
     taken = claimed(store)
     with pytest.raises(LeaseLost):
         store.close_attempt(attempt, members, ACCEPTED, Done(), 0.1)
-    assert store.channel_counts() == {"telegram": {"pending": 1, "in_doubt": 1}}
+    assert store.channel_counts() == {"telegram": {"in_doubt": 2}}
     assert told(store, taken)["attempts"][0]["reason"] == "timeout"
 
 

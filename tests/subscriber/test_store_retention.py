@@ -106,6 +106,7 @@ def test_prune_of_everything_that_can_happen_leaves_what_people_wait_for(
     """The same whatever the bites: two alerts of one number, duplicates and their alerts fall into different ones."""
     books = Books(store, clock)
     books.write()
+    clock.advance(DAY_SECONDS)
     assert prune_all(store, clock, bite) == Counter(alerts=9, deliveries=6, attempts=6)
     left = {row.id for row in rows_of(store, "alert")}
     named = {name: alert.id.bytes for name, alert in books.alerts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.deliveries import DeliveryState, Done, GiveUp, Outcome, Reason, ReceiptMode, RetryAt, Why
+from subscriber.deliveries import DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt, Why
 from subscriber.errors import LeaseLost
 from subscriber.store import Closed, Store
 from tests.support.clock import START_US, FakeClock
@@ -171,6 +171,21 @@ def test_settle_failed_leaves_what_a_later_attempt_has_told(sender: Sender) -> N
     assert balanced(sender)
 
 
+def test_settle_failed_of_what_had_arrived_in_an_earlier_message_says_that_it_arrived(sender: Sender) -> None:
+    """A person had it sent again, and only that second message failed."""
+    alert = sender.add()
+    sender.send()
+    sender.tell("delivered")
+    sender.clock.advance(1)
+    sender.store.mark_notification_sent(sender.delivery(alert)["id"], "pending")
+    sender.send("SM2")
+    sender.clock.advance(1)
+    sender.tell("failed", "SM2")
+    assert sender.settle(SOON) == Closed()
+    assert sender.state(alert) == "delivered"
+    assert balanced(sender)
+
+
 def test_settle_failed_leaves_what_a_person_has_set(sender: Sender) -> None:
     alert = sender.add()
     sender.send()
@@ -203,19 +218,6 @@ def test_settle_failed_of_other_deliveries_than_those_decided_upon_does_nothing(
     assert sender.store.settle_failed(other, UNDELIVERED, GiveUp(DeliveryState.DEAD)) is None
     assert sender.settle(GiveUp(DeliveryState.DEAD)) == Closed()
     assert sender.state(alert) == "pending"
-    assert balanced(sender)
-
-
-def test_settle_failed_of_a_digest_opens_what_it_told(sender: Sender) -> None:
-    """What was folded into a message that failed was not told."""
-    alerts = [sender.add(), sender.add()]
-    members = sender.store.claim(CHANNEL, "worker", 60, 2)
-    attempt = sender.store.open_attempt(members)
-    folded = GiveUp(DeliveryState.FOLDED)
-    sender.store.close_attempt(attempt, members, taken(), folded, 0.2, receipts=ReceiptMode.POLLING)
-    sender.tell("failed")
-    assert sender.settle(SOON) == Closed(DeliveryState.PENDING)
-    assert [sender.state(alert) for alert in alerts] == ["pending", "pending"]
     assert balanced(sender)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,7 @@ ZONE = ZoneInfo("Europe/Berlin")
 UNFIT = re.compile(r"[\n\r\t]| {5}")
 
 
-def parameters(alert: Alert, count: int, length: int = 824, **options: bool) -> tuple[str, ...]:
+def parameters(alert: Alert, count: int, length: int = 824, **options: Any) -> tuple[str, ...]:
     limits = MessageLimits(Dialect.WHATSAPP, 1600, LengthUnit.UTF16, TemplateLimits(count, length))
     return render(alert, limits, ZONE, **options).parameters
 

@@ -57,9 +57,9 @@ def counted(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> list[st
     calls: list[str] = []
     real = getattr(bench.store, name)
 
-    def call(*args: object) -> object:
+    def call(*args: object, **kwargs: object) -> object:
         calls.append(name)
-        return real(*args)
+        return real(*args, **kwargs)
 
     monkeypatch.setattr(bench.store, name, call)
     return calls
@@ -201,8 +201,20 @@ def test_worker_with_a_first_failure_delays_a_critical_by_its_backoff_only(bench
     assert (channel.probed, desk.up) == (0, True)
 
 
-def test_worker_whose_queue_expired_meanwhile_shows_no_error_for_ever(bench: Bench, clock: FakeClock) -> None:
+def test_worker_whose_queue_was_emptied_meanwhile_shows_no_error_for_ever(bench: Bench, clock: FakeClock) -> None:
     """With nothing to try a delivery by, the provider's good answer to the probe is enough."""
+    channel = failing(Outcome(Reason.ACCEPTED, status=200))
+    desk = bench.desk(channel)
+    fail_three_times(bench, clock, desk)
+    (waiting,) = bench.store.fetch_pending_notifications()
+    bench.store.mark_notification_sent(waiting["id"], "suppressed")
+    clock.advance(60)
+    wait_until(lambda: desk.up)
+    assert (channel.probed, len(channel.sent)) == (1, 3)
+
+
+def test_worker_whose_queue_expired_meanwhile_tries_by_telling_of_it(bench: Bench, clock: FakeClock) -> None:
+    """What got too old while nobody could be told is told by the first message after the probe, and not sent."""
     channel = failing(Outcome(Reason.ACCEPTED, status=200))
     desk = bench.desk(channel)
     alert = bench.add(risk_event(severity="WARNING"))
@@ -215,7 +227,8 @@ def test_worker_whose_queue_expired_meanwhile_shows_no_error_for_ever(bench: Ben
     clock.advance(25 * 3600)
     bench.wait_for(alert, "expired")
     wait_until(lambda: desk.up)
-    assert (channel.probed, len(channel.sent)) == (1, 3)
+    assert (channel.probed, len(channel.sent)) == (1, 4)
+    assert "ALERTS_EXPIRED" in channel.sent[-1].text
 
 
 def test_workers_of_one_channel_let_one_of_them_find_out(

@@ -14,6 +14,7 @@ from subscriber.delivery.desk import ChannelDesk
 from subscriber.policy.retry import RetryPolicy
 from subscriber.policy.wording import REPEAT_TEXT
 from subscriber.store import Store
+from tests.support.alerts import risk_event
 from tests.support.provider_faults import accept_then_drop, error, hang, rate_limited
 from tests.support.provider_server import (
     TELEGRAM_BLOCKED_CHAT,
@@ -178,3 +179,22 @@ def test_worker_stopped_while_the_provider_is_slow_records_its_answer(
     assert worker.join(10)
     assert bench.delivery(alert)["status"] == "accepted"
     assert len(server.telegram.accepted) == 1
+
+
+@pytest.mark.parametrize("provider", ["telegram", "whatsapp"])
+def test_storm_is_taken_by_a_strict_provider_in_one_message(
+    bench: Bench, server: ProviderServer, make_desk: MakeDesk, provider: str
+) -> None:
+    """Its markup and its length are what the provider takes, whatever the alerts hold."""
+    desk = make_desk(telegram(server) if provider == "telegram" else twilio(server))
+    hostile = [
+        risk_event(severity="WARNING", symbol=f"<b>{number}&_*", description="`<i>" * 99) for number in range(200)
+    ]
+    bench.add_all([*hostile, risk_event(symbol="C<1")], provider)
+    worker = bench.worker(desk, max_delay_seconds=30.0)
+    for _ in range(2):
+        worker.turn()
+    taken = server.telegram.accepted if provider == "telegram" else server.twilio.accepted
+    assert len(taken) == 2
+    assert "200 alerts" in taken[1].text
+    assert {bench.delivery(alert, provider)["status"] for alert in hostile} == {"folded"}

@@ -28,7 +28,8 @@ Break = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("subscriber.delivery.worker._STORE_BACKOFF_SECONDS", 0.005)
+    for module in ("worker", "courier"):
+        monkeypatch.setattr(f"subscriber.delivery.{module}._STORE_BACKOFF_SECONDS", 0.005)
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_worker_bug_of_ours_is_logged_and_the_others_go_out(
             raise ZeroDivisionError
         return render(alert, *args, **kwargs)
 
-    monkeypatch.setattr("subscriber.delivery.worker.render", fragile)
+    monkeypatch.setattr("subscriber.delivery.telling.render", fragile)
     channel = ScriptedChannel()
     desk = bench.desk(channel)
     bad = bench.add(risk_event(symbol="BAD"))

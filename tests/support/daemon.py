@@ -57,7 +57,10 @@ def provider_environ(server: ProviderServer, *providers: str) -> dict[str, str]:
 
 
 def daemon_environ(environ: Mapping[str, str], tmp_path: Path) -> dict[str, str]:
-    """Return a whole configuration: what is given, on free ports and in the test's folder where it says nothing."""
+    """Return a whole configuration: what is given, on free ports and in the test's folder where it says nothing.
+
+    Every alert is a message of its own, unless the test says otherwise.
+    """
     config = tmp_path / "alertbus-of-the-test.toml"  # or the one of whoever runs the tests would be read
     if "ALERTBUS_CONFIG" not in environ and not config.exists():
         config.write_text("")
@@ -69,6 +72,9 @@ def daemon_environ(environ: Mapping[str, str], tmp_path: Path) -> dict[str, str]
         "ALERTBUS_JOURNAL": str(tmp_path / "journal"),
         "ALERTBUS_CONFIG": str(config),
         "ALERTBUS_TIMEZONE": "UTC",
+        "ALERTBUS_MAX_DELAY": "off",
+        "ALERTBUS_DEDUP_WINDOW": "off",
+        "ALERTBUS_DEDUP_WINDOW_CRITICAL": "off",
         **environ,
     }
 

@@ -239,6 +239,7 @@ class ProviderServer:
     def _end_hangs(self) -> None:
         for desk in self._desks.values():
             desk.release_all()
+        self.telegram.rules.inbox.release()
 
 
 class _Printer:

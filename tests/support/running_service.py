@@ -64,8 +64,9 @@ class ServiceThread(Daemon):
         super().__init__(environ)
         #: What it said to whoever started it.
         self.said: list[str] = []
-        settings = SubscriberSettings.from_environment(self.environ, env_file=None)
-        self.service = Service(settings, options, say=self.said.append, clock=clock, rng=rng)
+        self.service = Service(
+            self._settings(), options, say=self.said.append, clock=clock, rng=rng, reread=self._settings
+        )
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
 
@@ -88,6 +89,9 @@ class ServiceThread(Daemon):
             assert not self._thread.is_alive(), "the daemon did not stop"
         self.http.close()
         self._raise_failure()
+
+    def _settings(self) -> SubscriberSettings:
+        return SubscriberSettings.from_environment(self.environ, env_file=None)
 
     def _run(self) -> None:
         try:

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from bus.settings import is_secret, variables
 from publisher.settings import PublisherSettings
+from subscriber.policy_settings import OFF, can_be_off
 from subscriber.settings import GROUPS, BusSettings
 
 ROOT: Final = Path(__file__).parents[2]
@@ -137,13 +138,15 @@ def _default(name: str, field: FieldInfo) -> str:
         return _TOLD[name]
     value = field.default
     if value is None:
-        return ""
+        return OFF if can_be_off(field) else ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return ",".join(value) if isinstance(value, tuple) else _plain(value)
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
 
 

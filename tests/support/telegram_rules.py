@@ -1,4 +1,4 @@
-"""The Telegram Bot API as far as alerts use it: getMe, getUpdates, sendMessage.
+"""The Telegram Bot API as far as alerts use it: getMe, sendMessage, and with `telegram_inbox` what people do.
 
 Owns which bot and chats exist and which requests are refused, in Telegram's words. Sources:
 - tdlib/telegram-bot-api (the program behind api.telegram.org), telegram-bot-api/Client.cpp, commit 01a3679;
@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 from tests.support.provider_rules import Judgement, Message, ProviderRequest, Reply, json_reply, utf16_length
 from tests.support.strict_limits import StrictLimits
 from tests.support.telegram_html import MarkupError, parse_html
+from tests.support.telegram_inbox import TelegramInbox, keyboard_of
 from tests.support.telegram_markdown import parse_legacy_markdown, parse_markdown_v2
 
 TELEGRAM_TOKEN = "123456789:AAFakeTokenForTests_NotARealBot-000"
@@ -73,6 +74,8 @@ class TelegramRules:
             ),
         }
         self._message_ids = itertools.count(1)
+        #: What people write and press.
+        self.inbox = TelegramInbox()
 
     def judge(self, request: ProviderRequest, *, fails_later: int | None = None) -> Judgement:
         """Decide on one request; Telegram reports nothing later, so `fails_later` is not for it."""
@@ -86,14 +89,31 @@ class TelegramRules:
         method = found["method"].lower()
         if method == "getme":
             return Judgement(reply=json_reply(200, {"ok": True, "result": _BOT}))
-        if method == "getupdates":
-            return Judgement(reply=json_reply(200, {"ok": True, "result": []}))
-        if method != "sendmessage":
+        if method not in {"getupdates", "sendmessage", "answercallbackquery", "editmessagereplymarkup"}:
             return Judgement(reply=_refuse(404, "Not Found: method not found"))
         arguments = _arguments(request)
         if arguments is None:
             return Judgement(reply=_refuse(400, "Bad Request: JSON object expected"))
-        return self._send(arguments)
+        if method == "getupdates":
+            return Judgement(reply=self.inbox.updates(arguments))
+        if method == "answercallbackquery":
+            return Judgement(reply=self.inbox.answer_query(arguments))
+        return self._edit(arguments) if method == "editmessagereplymarkup" else self._send(arguments)
+
+    def _edit(self, arguments: dict[str, str]) -> Judgement:
+        """Change what stands below a message, which counts as writing to the chat."""
+        chat = arguments.get("chat_id", "")
+        refusal = self._refusal(chat)
+        return Judgement(reply=refusal or self.inbox.edit_keyboard(chat, arguments))
+
+    def _refusal(self, chat: str) -> Reply | None:
+        """Refuse a chat, or what comes too fast."""
+        if not chat:
+            return _refuse(400, "Bad Request: chat_id is empty")
+        if chat not in self.chats:
+            return _refuse(400, "Bad Request: chat not found")
+        wait = None if self.limits is None or self.chats[chat] is not None else self.limits.wait_asked(chat)
+        return self.chats[chat] if wait is None else self.rate_limited(wait)
 
     def _send(self, arguments: dict[str, str]) -> Judgement:
         """Refuse in Telegram's order: the text as sent, its markup, the chat, the text that remains."""
@@ -101,6 +121,7 @@ class TelegramRules:
         parse_mode = arguments.get("parse_mode", "")
         try:
             shown = _shown_text(raw_text, parse_mode)
+            keyboard = keyboard_of(arguments.get("reply_markup", ""))
         except ValueError as refusal:
             return Judgement(reply=_refuse(400, f"Bad Request: {refusal}"))
         chat = arguments.get("chat_id", "")
@@ -119,6 +140,7 @@ class TelegramRules:
         if wait is not None:
             return Judgement(reply=self.rate_limited(wait))
         message_id = next(self._message_ids)
+        self.inbox.sent(chat, message_id, keyboard)
         result = {
             "message_id": message_id,
             "from": _BOT,

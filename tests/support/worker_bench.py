@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
 
-from bus.alerts import Alert, SystemEvent
-from bus.clock import Clock
+from bus.alerts import Alert, Severity, SystemEvent
+from bus.clock import MICROSECONDS, Clock
 from subscriber.channels.channel import Channel
 from subscriber.channels.memory import ChannelMemory
 from subscriber.deliveries import (
@@ -25,16 +25,20 @@ from subscriber.deliveries import (
     Receipt,
     ReceiptMode,
     Window,
+    severity_of,
 )
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.meters import Meters
 from subscriber.delivery.worker import DeliveryWorker, WorkerSettings
+from subscriber.intake.announcing import Announcer
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.retry import RetryPolicy
 from subscriber.store import Store
 from tests.support.alerts import incoming, risk_event
+from tests.support.clock import FakeClock
 from tests.support.waiting import wait_until
 
+DAY_US: Final = 24 * 3600 * MICROSECONDS
 ACCEPTED: Final = Outcome(Reason.ACCEPTED, status=200)
 #: Polls often, for the bench's clock stands still and only a test moves it.
 SETTINGS: Final = WorkerSettings(zone=UTC, policy=RetryPolicy(), lease_seconds=60.0, interval_seconds=0.005)
@@ -114,6 +118,7 @@ class Bench:
         self.clock = clock
         self.metrics = Metrics()
         self.announced: list[SystemEvent] = []
+        self.announcer = Announcer(store, lambda _alert: (), lambda _channels: None, self.metrics, clock)
         self.shown: list[tuple[str, str, str]] = []
         self.workers: list[DeliveryWorker] = []
         self._sequence = 0
@@ -136,7 +141,14 @@ class Bench:
 
     def start(self, desk: ChannelDesk, name: str = "worker", **changes: Any) -> DeliveryWorker:
         """Start a worker; `changes` are fields of WorkerSettings."""
-        worker = DeliveryWorker(
+        worker = self.worker(desk, name, **changes)
+        self.workers.append(worker)
+        worker.start()
+        return worker
+
+    def worker(self, desk: ChannelDesk, name: str = "worker", **changes: Any) -> DeliveryWorker:
+        """Make a worker that a test drives by `turn`; `changes` are fields of WorkerSettings."""
+        return DeliveryWorker(
             name,
             desk,
             store=self.store,
@@ -145,21 +157,27 @@ class Bench:
             rng=HighestJitter(),
             settings=replace(SETTINGS, **changes),
             announce=self.announced.append,
+            own_events=self.announcer,
             show_rehearsal=lambda channel, message, request: self.shown.append((channel, message.text, request)),
         )
-        self.workers.append(worker)
-        worker.start()
-        return worker
 
     def add(self, alert: Alert | None = None, *channels: str, planned: tuple[PlannedDelivery, ...] = ()) -> Alert:
-        """Store an alert that was published now; for `telegram` where no channel is named."""
+        """Store an alert that was published now, for `telegram` where no channel is named, as the default routes do."""
         told = risk_event() if alert is None else alert
-        self._sequence += 1
+        self.add_all([told], *channels, planned=planned)
+        return told
+
+    def add_all(self, alerts: Sequence[Alert], *channels: str, planned: tuple[PlannedDelivery, ...] = ()) -> None:
+        """Store alerts as `add` does, in one transaction, each published a microsecond after the one before."""
         now_us = self.clock.now_us()
         names = channels or (() if planned else ("telegram",))
-        plan = planned or tuple(PlannedDelivery(name, now_us) for name in names)
-        self.store.accept([incoming(told, self._sequence, published_us=now_us, planned=plan)])
-        return told
+        items = []
+        for place, alert in enumerate(alerts):
+            self._sequence += 1
+            age_us = None if severity_of(alert) is Severity.CRITICAL else DAY_US
+            plan = planned or tuple(PlannedDelivery(name, now_us, max_age_us=age_us) for name in names)
+            items.append(incoming(alert, self._sequence, published_us=now_us + place, planned=plan))
+        self.store.accept(items)
 
     def deliveries(self, alert: Alert) -> dict[str, dict[str, Any]]:
         """Return an alert's deliveries with their attempts, by channel."""
@@ -193,3 +211,15 @@ class Bench:
 
     def _closed(self, alert: Alert, channel: str) -> int:
         return sum(attempt["closed_us"] is not None for attempt in self.delivery(alert, channel)["attempts"])
+
+
+def drive(worker: DeliveryWorker, clock: FakeClock, seconds: float) -> None:
+    """Let a worker that has no thread take its turns for so long, by a clock that goes on when it waits."""
+    end = clock.monotonic() + seconds
+    while True:
+        wait = worker.turn()
+        left = end - clock.monotonic()
+        if wait > 0:
+            if left <= 0:
+                return
+            clock.advance(min(wait, left))

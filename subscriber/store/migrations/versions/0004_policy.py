@@ -71,6 +71,7 @@ def _tables() -> None:
         sa.Column("id", _NUMBER, nullable=False),
         sa.Column("matchers", sa.Text(), nullable=False, comment="JSON, as the match of a route"),
         sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("via", sa.Text(), nullable=False, comment="api, cli, page or telegram"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("starts_us", sa.BigInteger(), nullable=False),

@@ -1,0 +1,164 @@
+"""What has to be done in time, whatever comes: escalations, the ends of silences, and what a channel that is down owes.
+
+Called by the housekeeping thread each second. Everything waits in the database and is taken there by compare and swap:
+several daemons on one database may all do it, and a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from bus.clock import MICROSECONDS, Clock
+from bus.errors import AlertBusError
+from subscriber.deliveries import DeliveryState
+from subscriber.delivery.desk import ChannelDesk
+from subscriber.delivery.reporting import WakeChannels
+from subscriber.logs import OncePerMinute
+from subscriber.monitoring.metrics import Metrics
+from subscriber.store.silences import Finished
+from subscriber.store.store import Store
+from subscriber.store.turns import DueEscalation, Escalated
+
+logger = logging.getLogger(__name__)
+
+#: What one turn does at most of each; the next turn is a second later.
+_MOST_AT_ONCE: Final = 500
+
+
+class Duties:
+    """The duties of one daemon."""
+
+    def __init__(
+        self,
+        store: Store,
+        desks: Mapping[str, ChannelDesk],
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        enabled: Callable[[], Collection[str]],
+        fallbacks: Callable[[str], Sequence[str]],
+        fallback_after_seconds: float | None,
+        wake: WakeChannels,
+        dry_run: bool = False,
+    ) -> None:
+        """Keep what is needed; nothing is done yet.
+
+        Args:
+            store: Where all of it waits.
+            desks: The channels, by name.
+            metrics: Counts.
+            clock: The daemon's.
+            enabled: The channels that are switched on.
+            fallbacks: The channels that may tell an alert instead of one, best first.
+            fallback_after_seconds: How long a channel is down before others tell what waits for it; None: never.
+            wake: Wakes the workers of channels.
+            dry_run: Nothing is sent: what is planned is suppressed, and no channel is ever down.
+        """
+        self._store = store
+        self._desks = desks
+        self._metrics = metrics
+        self._clock = clock
+        self._enabled = enabled
+        self._fallbacks = fallbacks
+        self._fallback_after_seconds = fallback_after_seconds
+        self._wake = wake
+        self._dry_run = dry_run
+        self._once = OncePerMinute(clock)
+
+    def turn(self) -> None:
+        """Do what is due of each duty; one that fails holds up no other, and is done by the next turn."""
+        for name, duty in (
+            ("escalations", self._escalate),
+            ("silences", self._end_silences),
+            ("fallbacks", self._hand_over),
+        ):
+            try:
+                duty()
+            except AlertBusError as error:
+                self._metrics.store_error()
+                held_back = self._once.held_back(name)
+                if held_back is not None:
+                    told = {"duty": name, "held_back": held_back}
+                    logger.warning("a duty waits for the database: %s", error, extra=told)
+            except Exception:  # a bug of ours
+                held_back = self._once.held_back(f"{name} failed")
+                if held_back is not None:
+                    told = {"duty": name, "held_back": held_back}
+                    logger.exception("a duty failed unexpectedly", extra=told)
+
+    # --- escalations ----------------------------------------------------------------------------------------
+
+    def _escalate(self) -> None:
+        for due in self._store.due_escalations(_MOST_AT_ONCE):
+            escalated = self._store.escalate(due, self._enabled(), dry_run=self._dry_run)
+            if escalated is not None:
+                self._tell_escalated(due, escalated)
+
+    def _tell_escalated(self, due: DueEscalation, escalated: Escalated) -> None:
+        fields = {
+            "alert_id": str(due.alert_id),
+            "event_type": due.event_type,
+            "turn": escalated.turn,
+            "turns": due.turns,
+            "skipped": ", ".join(escalated.skipped),
+        }
+        channel = escalated.channel
+        if channel is None:
+            logger.error("nobody acknowledged, and no channel is left to be told", extra=fields)
+            return
+        logger.warning("nobody acknowledged; another one is told", extra={**fields, "channel": channel})
+        self._metrics.escalated(channel)
+        state = DeliveryState.SUPPRESSED if self._dry_run else DeliveryState.PENDING
+        self._metrics.entered(channel, state)
+        self._wake([channel])
+
+    # --- silences -------------------------------------------------------------------------------------------
+
+    def _end_silences(self) -> None:
+        for silence in self._store.over_silences():
+            finished = self._store.finish_silence(silence.id)
+            if finished is not None:
+                self._tell_finished(finished)
+        self._wake_for(self._store.free_stragglers())
+        now_us = self._clock.now_us()
+        open_now = [each for each in self._store.open_silences() if each.starts_us <= now_us < each.ends_us]
+        self._metrics.silences_active(len(open_now))
+
+    def _tell_finished(self, finished: Finished) -> None:
+        silence, again = finished.silence, finished.told_again
+        fields = {"silence": silence.id, "author": silence.author, "told_again": sum(again.values())}
+        logger.info("a silence is over", extra=fields)
+        if silence.drops:
+            self._wake_for(again)
+        else:
+            self._wake(self._desks)  # what it held is due for whichever channels it is
+
+    def _wake_for(self, freed: Mapping[str, int]) -> None:
+        """Let what was dropped be told: it is pending again."""
+        for channel, count in freed.items():
+            self._metrics.entered(channel, DeliveryState.PENDING, count)
+        self._wake(freed)
+
+    # --- channels that are down -----------------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        after = self._fallback_after_seconds
+        if after is None or self._dry_run:
+            return
+        for name, desk in self._desks.items():
+            down_since = desk.down_since
+            if desk.enabled and down_since is not None and self._clock.monotonic() - down_since >= after:
+                self._hand_over_of(name, round(after * MICROSECONDS))
+
+    def _hand_over_of(self, channel: str, after_us: int) -> None:
+        others = self._fallbacks(channel)
+        if not any(self._desks[other].up for other in others):
+            return  # nobody can tell it now; whom a route names goes first even where that one is down
+        handed = self._store.hand_over_overdue(channel, self._clock.now_us() - after_us, others, _MOST_AT_ONCE)
+        for other, count in handed.items():
+            fields = {"channel": channel, "fallback": other, "deliveries": count}
+            logger.warning("a channel is down for long; another one tells what waits for it", extra=fields)
+            self._metrics.entered(other, DeliveryState.PENDING, count)
+        self._wake(handed)

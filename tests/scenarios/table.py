@@ -1,0 +1,24 @@
+"""All scenarios, by what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tests.scenarios import escalations, quiet, repeats, routes, silences, storms, troubles
+from tests.support.scenario import Scenario
+
+SCENARIOS: Final[Mapping[str, tuple[Scenario, ...]]] = {
+    "Routes and reloads": routes.SCENARIOS,
+    "Repeats and groups": repeats.SCENARIOS,
+    "Storms": storms.SCENARIOS,
+    "Quiet hours": quiet.SCENARIOS,
+    "Silences": silences.SCENARIOS,
+    "Escalation and acknowledgement": escalations.SCENARIOS,
+    "Providers in trouble": troubles.SCENARIOS,
+}
+
+
+def all_scenarios() -> list[Scenario]:
+    """Return them in the order of the page."""
+    return [scenario for some in SCENARIOS.values() for scenario in some]

@@ -1,0 +1,290 @@
+"""The duties of each second: escalations, ends of silences, and what a channel that is down owes; on each database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from bus.alerts import Alert
+from bus.clock import MICROSECONDS
+from subscriber.deliveries import (
+    DeliveryState,
+    Escalation,
+    Handling,
+    Outcome,
+    PlannedDelivery,
+    Reason,
+    Why,
+)
+from subscriber.desks import fallbacks_of
+from subscriber.duties import Duties
+from subscriber.errors import StoreError
+from subscriber.store import Store
+from subscriber.store.silences import NewSilence, Silence
+from tests.support.alerts import risk_event
+from tests.support.clock import FakeClock
+from tests.support.worker_bench import Bench, ScriptedChannel
+
+UNAUTHORIZED = Outcome(Reason.UNAUTHORIZED, "blocked", status=403)
+MINUTE = 60
+MINUTE_US = MINUTE * MICROSECONDS
+CHANNELS = ("telegram", "desk", "whatsapp")
+
+
+class Daemon:
+    """One daemon's duties and what they need."""
+
+    def __init__(self, store: Store, clock: FakeClock, *, dry_run: bool = False, after: float | None = 300.0) -> None:
+        self.bench = Bench(store, clock)
+        self.desks = {name: self.bench.desk(ScriptedChannel(name)) for name in CHANNELS}
+        self.woken: list[str] = []
+        self.duties = Duties(
+            store,
+            self.desks,
+            metrics=self.bench.metrics,
+            clock=clock,
+            enabled=lambda: [name for name, desk in self.desks.items() if desk.enabled],
+            fallbacks=fallbacks_of(self.desks),
+            fallback_after_seconds=after,
+            wake=self._wake,
+            dry_run=dry_run,
+        )
+
+    def add(self, alert: Alert | None = None, **planned: Any) -> Alert:
+        """Store an alert for telegram."""
+        due_us = self.bench.clock.now_us()
+        return self.bench.add(alert, planned=(PlannedDelivery("telegram", due_us, **planned),))
+
+    def channels(self, alert: Alert) -> list[tuple[str, str, str]]:
+        """Return where an alert's deliveries stand."""
+        story = self.bench.store.story(alert.id)
+        assert story is not None
+        return [(each["channel"], each["step"], each["status"]) for each in story["deliveries"]]
+
+    def _wake(self, channels: Iterable[str]) -> None:
+        self.woken += channels
+
+
+@pytest.fixture
+def daemon(store: Store, clock: FakeClock) -> Daemon:
+    return Daemon(store, clock)
+
+
+def escalating(*channels: str) -> Escalation:
+    return Escalation(5 * MINUTE_US, channels)
+
+
+def silence(daemon: Daemon, *, drops: bool = False) -> Silence:
+    now_us = daemon.bench.clock.now_us()
+    return daemon.bench.store.add_silence(
+        NewSilence({"symbol": "TNA"}, "kim", "expected", now_us, now_us + 10 * MINUTE_US, drops=drops), "cli"
+    )
+
+
+# --- escalations --------------------------------------------------------------------------------------------
+
+
+def test_escalation_tells_the_next_channel_each_time_and_ends(daemon: Daemon, clock: FakeClock) -> None:
+    alert = daemon.add(escalation=escalating("desk", "whatsapp"))
+    daemon.duties.turn()
+    assert daemon.channels(alert) == [("telegram", "first", "pending")]
+    clock.advance(5 * MINUTE)
+    daemon.duties.turn()
+    daemon.duties.turn()
+    assert daemon.channels(alert)[1:] == [("desk", "escalation 1", "pending")]
+    assert daemon.woken[:1] == ["desk"]
+    clock.advance(5 * MINUTE)
+    daemon.duties.turn()
+    assert daemon.channels(alert)[2:] == [("whatsapp", "escalation 2", "pending")]
+    clock.advance(60 * MINUTE)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 3
+    assert daemon.bench.metric("escalations_total", channel="desk") == 1
+    assert daemon.bench.metric("escalations_total", channel="whatsapp") == 1
+    assert daemon.bench.metric("deliveries_total", channel="desk", state="pending") == 1
+
+
+def test_escalation_of_what_a_person_knows_of_ends(daemon: Daemon, clock: FakeClock) -> None:
+    alert = daemon.add(escalation=escalating("desk"))
+    daemon.bench.store.acknowledge(alert.id, "kim", "cli")
+    clock.advance(5 * MINUTE)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 1
+
+
+def test_escalation_passes_over_a_channel_that_is_switched_off(
+    daemon: Daemon, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon.desks["desk"].enabled = False
+    alert = daemon.add(escalation=escalating("desk", "whatsapp"))
+    nobody = daemon.add(escalation=escalating("desk"))
+    clock.advance(5 * MINUTE)
+    daemon.duties.turn()
+    assert daemon.channels(alert)[1:] == [("whatsapp", "escalation 2", "pending")]
+    assert len(daemon.channels(nobody)) == 1
+    assert "no channel is left to be told" in caplog.text
+
+
+def test_escalation_in_a_dry_run_is_suppressed(store: Store, clock: FakeClock) -> None:
+    daemon = Daemon(store, clock, dry_run=True)
+    alert = daemon.add(escalation=escalating("desk"))
+    clock.advance(5 * MINUTE)
+    daemon.duties.turn()
+    assert daemon.channels(alert)[1:] == [("desk", "escalation 1", "suppressed")]
+    assert daemon.bench.metric("deliveries_total", channel="desk", state="suppressed") == 1
+
+
+# --- silences -----------------------------------------------------------------------------------------------
+
+
+def test_silences_that_hold_are_counted_until_they_are_over(daemon: Daemon, clock: FakeClock) -> None:
+    silence(daemon)
+    daemon.duties.turn()
+    assert daemon.bench.metric("silences_active") == 1
+    clock.advance(10 * MINUTE)
+    daemon.duties.turn()
+    assert daemon.bench.metric("silences_active") == 0
+    assert daemon.bench.store.over_silences() == []
+    assert set(daemon.woken) == set(CHANNELS)  # what it held is due now
+
+
+def test_silence_of_later_is_not_active(daemon: Daemon, clock: FakeClock) -> None:
+    now_us = clock.now_us()
+    new = NewSilence({}, "kim", "maintenance", now_us + MINUTE_US, now_us + 2 * MINUTE_US)
+    daemon.bench.store.add_silence(new, "cli")
+    daemon.duties.turn()
+    assert daemon.bench.metric("silences_active") == 0
+    clock.advance(MINUTE)
+    daemon.duties.turn()
+    assert daemon.bench.metric("silences_active") == 1
+
+
+def test_silence_that_dropped_tells_again_what_still_holds(daemon: Daemon, clock: FakeClock) -> None:
+    made = silence(daemon, drops=True)
+    clock.advance(9 * MINUTE)
+    dropped = {"state": DeliveryState.SUPPRESSED, "why": Why.SILENCE, "batch": made.batch}
+    older, newest = (daemon.add(risk_event(severity="WARNING"), **dropped) for _ in range(2))
+    clock.advance(MINUTE)
+    daemon.duties.turn()
+    assert daemon.channels(newest) == [("telegram", "first", "pending")]
+    assert daemon.channels(older) == [("telegram", "first", "suppressed")]
+    assert daemon.woken == ["telegram"]
+    assert daemon.bench.metric("deliveries_total", channel="telegram", state="pending") == 1
+
+
+# --- channels that are down ---------------------------------------------------------------------------------
+
+
+def test_channel_down_for_long_is_helped_out_once(daemon: Daemon, clock: FakeClock) -> None:
+    """What waits for as long as the channel is down is told by another one, and goes on waiting as well."""
+    daemon.desks["telegram"].note(UNAUTHORIZED)
+    alert = daemon.add()
+    clock.advance(299)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 1
+    clock.advance(1)
+    daemon.duties.turn()
+    daemon.duties.turn()
+    assert daemon.channels(alert) == [("telegram", "first", "pending"), ("desk", "fallback", "pending")]
+    assert daemon.woken == ["desk"]
+    assert daemon.bench.metric("deliveries_total", channel="desk", state="pending") == 1
+
+
+def test_channel_down_for_long_takes_whom_the_route_names(daemon: Daemon, clock: FakeClock) -> None:
+    daemon.desks["telegram"].note(UNAUTHORIZED)
+    named = daemon.add(handling=Handling(fallbacks=("whatsapp",)))
+    nobody = daemon.add(handling=Handling(fallbacks=()))
+    clock.advance(300)
+    daemon.duties.turn()
+    assert daemon.channels(named)[1:] == [("whatsapp", "fallback", "pending")]
+    assert daemon.channels(nobody)[1:] == []
+
+
+@pytest.mark.parametrize("after", [None, 300.0])
+def test_channel_that_is_well_or_never_helped_out_hands_over_nothing(
+    store: Store, clock: FakeClock, after: float | None
+) -> None:
+    daemon = Daemon(store, clock, after=after)
+    if after is None:
+        daemon.desks["telegram"].note(UNAUTHORIZED)
+    alert = daemon.add()
+    clock.advance(3600)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 1
+
+
+def test_channel_down_since_a_moment_hands_over_nothing_yet(daemon: Daemon, clock: FakeClock) -> None:
+    """What waited for long before, behind a storm, say, is told by the channel itself once it is well."""
+    alert = daemon.add()
+    clock.advance(3600)
+    daemon.desks["telegram"].note(UNAUTHORIZED)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 1
+
+
+def test_channels_all_down_keep_what_waits_until_one_is_well(daemon: Daemon, clock: FakeClock) -> None:
+    for desk in daemon.desks.values():
+        desk.note(UNAUTHORIZED)
+    alert = daemon.add()
+    clock.advance(600)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 1
+    daemon.desks["whatsapp"].resume()
+    daemon.duties.turn()
+    assert daemon.channels(alert)[1:] == [("whatsapp", "fallback", "pending")]
+
+
+# --- errors, and several daemons ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [StoreError("The database is locked."), ZeroDivisionError()], ids=["away", "bug"])
+def test_duty_that_fails_holds_up_no_other(
+    daemon: Daemon,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+) -> None:
+    """It is told once a minute, and done when it can be."""
+
+    def fails(_limit: int) -> None:
+        raise fault
+
+    alert = daemon.add(escalation=escalating("desk"))
+    silence(daemon)
+    clock.advance(10 * MINUTE)
+    with monkeypatch.context() as patched:
+        patched.setattr(daemon.bench.store, "due_escalations", fails)
+        for _ in range(5):
+            daemon.duties.turn()
+    assert daemon.bench.store.over_silences() == []
+    assert len([each for each in caplog.records if "a duty" in each.getMessage()]) == 1
+    assert daemon.bench.metric("store_errors_total") == (5 if isinstance(fault, StoreError) else 0)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 2
+
+
+def test_duties_of_two_daemons_do_each_thing_once(store_url: str, store: Store, clock: FakeClock) -> None:
+    with Store(store_url, clock) as second:
+        daemons = [Daemon(store, clock), Daemon(second, clock)]
+        alerts = [daemons[0].add(escalation=escalating("desk")) for _ in range(20)]
+        silence(daemons[0])
+        for daemon in daemons:
+            daemon.desks["telegram"].note(UNAUTHORIZED)
+        clock.advance(10 * MINUTE)
+        threads = [threading.Thread(target=daemon.duties.turn) for daemon in daemons for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        for daemon in daemons:
+            daemon.duties.turn()
+        steps = [sorted(step for _, step, _ in daemons[0].channels(alert)) for alert in alerts]
+        assert steps == [["escalation 1", "fallback", "first"]] * 20
+        told = sum(daemon.bench.metric("escalations_total", channel="desk") or 0 for daemon in daemons)
+        errors = sum(daemon.bench.metric("store_errors_total") or 0 for daemon in daemons)
+        assert (told, errors) == (20, 0)
+        assert store.audit().balanced
