@@ -11,7 +11,7 @@ from datetime import tzinfo
 from typing import Final, Protocol
 
 from bus.alerts import Severity, SystemEvent
-from bus.clock import Clock
+from bus.clock import Clock, from_us
 from subscriber.deliveries import Delivery, DeliveryState, PlannedDelivery, system_event_id
 from subscriber.delivery.reporting import Reporter
 from subscriber.policy.digest_text import expired_text
@@ -112,7 +112,7 @@ class Expiry:
         if not expired:
             self._untold = False
             return
-        event = _event(self._channel, expired, self._zone)
+        event = _event(self._channel, expired, self._zone, self._clock)
         planned = (PlannedDelivery(self._channel, self._clock.now_us()),)
         incoming = self._own_events.incoming(event, planned)
         accepted = self._store.tell_expired(self._channel, [each.delivery for each in expired], incoming)
@@ -123,11 +123,12 @@ class Expiry:
         self._own_events.stored([incoming], accepted)
 
 
-def _event(channel: str, expired: Sequence[Expired], zone: tzinfo) -> SystemEvent:
+def _event(channel: str, expired: Sequence[Expired], zone: tzinfo, clock: Clock) -> SystemEvent:
     ids = [each.delivery for each in expired]
     return SystemEvent(
         id=system_event_id("ALERTS_EXPIRED", channel, *map(str, ids)),
         source="alertbus",
+        occurred_at=from_us(clock.now_us()),
         event_type="ALERTS_EXPIRED",
         severity=Severity.WARNING,
         description=expired_text(expired, zone),

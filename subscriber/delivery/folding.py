@@ -17,7 +17,7 @@ from subscriber.store.store import Store
 
 #: What another worker holds is free again soon: by its own end, or by that of its lease.
 _CONTENDED_WAIT_SECONDS: Final = 0.05
-#: While a storm is collected, what does not belong to it and is not CRITICAL is looked for so often.
+#: While a storm is collected, it is looked so often whether enough has come for a full message.
 _LOOK_SECONDS: Final = 1.0
 #: No message is to wait for the pace for longer than this part of `max_delay`, as far as the limits allow it: the rest
 #: is for what comes meanwhile, and for the message itself.

@@ -176,7 +176,7 @@ class DeliveryWorker:
         self._expiry.look()
         collects = self._desk.storm.collects_seconds
         lease_seconds = self._settings.lease_seconds
-        claimed = self._store.claim(self._desk.name, self.name, lease_seconds, 1, critical_only=collects > 0)
+        claimed = self._store.claim(self._desk.name, self.name, lease_seconds, 1, storm=collects > 0)
         if not claimed:
             return self._patience(collects) if collects > 0 else self._nothing_due()
         delivery = claimed[0]

@@ -92,7 +92,7 @@ def how_to_tell(head: Delivery, others_us: Sequence[int], room: Room, now_us: in
         return Single() if in_time else Fold(DigestKind.CRITICALS, MOST_LISTED)
     waiting, since = 1 + len(others_us), room.since_storm_seconds
     # Of a full message nothing is gained by waiting.
-    if since is not None and since < max_delay and waiting < MOST_FOLDED:
+    if since is not None and since + _ROUNDING_SECONDS < max_delay and waiting < MOST_FOLDED:
         return _in_a_storm(waiting, room.interval_seconds, since, max_delay)
     return Single() if in_time else Fold(DigestKind.STORM, MOST_FOLDED)
 

@@ -1,9 +1,9 @@
 """Audits dedup: is everything that was counted instead of sent told of, and counted right?
 
 A delivery that was counted names the alert that took its place (`told_by`), and that one's delivery, which may have
-been counted in turn, says how many there were before it (`more`). So for each delivery `more` is the sum over those that
-name it, of one and of their own `more`. Where all these sums are right no chain of names goes round in a circle, each
-ends at a delivery that was not counted, and this one's `more` is the number of all whose chains end at it.
+been counted in turn, says how many there were before it (`more`). So for each delivery `more` is the sum over those
+that name it, of one and of their own `more`. Where all these sums are right no chain of names goes round in a circle,
+each ends at a delivery that was not counted, and this one's `more` is the number of all whose chains end at it.
 
 What was counted and what tells of it come in any order, so sums are kept from one snapshot to the next while they are
 not settled: about as many as there are open windows. What is left at the end is asked for once more, in one snapshot.

@@ -51,7 +51,7 @@ class Claiming(StorePart):
         limit: int,
         *,
         rehearsal: bool = False,
-        critical_only: bool = False,
+        storm: bool = False,
     ) -> list[Delivery]:
         """Take deliveries of a channel that are due: by priority, then the oldest first.
 
@@ -65,13 +65,13 @@ class Claiming(StorePart):
             lease_seconds: How long nobody else may take them; longer than a send may last.
             limit: How many at most.
             rehearsal: Take what a dry run suppressed and has not shown yet, instead of what is to be sent.
-            critical_only: Take nothing but CRITICAL alerts.
+            storm: Leave what a storm collects: take CRITICAL alerts, batches, and what was tried before.
 
         Raises:
             StoreError: The database can't be used at the moment; what is held nevertheless is free when its lease ends.
         """
         token = uuid4().hex
-        claim = self._claim_critical if critical_only else self._claim_open
+        claim = self._claim_in_storm if storm else self._claim_open
         with self.database.writing(forgettable=True) as connection:
             rows = connection.execute(
                 self._claim_unrehearsed if rehearsal else claim,
@@ -161,8 +161,8 @@ class Claiming(StorePart):
         return claim_statement(self.database.lease_now, schema.OPEN, _LEADS)
 
     @cached_property
-    def _claim_critical(self) -> Update:
-        return claim_statement(self.database.lease_now, schema.OPEN, _LEADS, _queue.c.priority == CRITICAL)
+    def _claim_in_storm(self) -> Update:
+        return claim_statement(self.database.lease_now, schema.OPEN, _LEADS, _NOT_COLLECTED)
 
     @cached_property
     def _claim_unrehearsed(self) -> Update:
@@ -177,6 +177,15 @@ class Claiming(StorePart):
         settle_interrupted(connection, ids, self._now_us())
         for some in chunks(ids):
             connection.execute(update(_queue).where(_queue.c.id.in_(some)).values(FREE))
+
+
+_NOT_COLLECTED: Final = or_(
+    _queue.c.priority == CRITICAL,
+    _queue.c.batch.is_not(None),
+    _queue.c.digest.is_not(None),
+    _queue.c.retries > 0,
+    _queue.c.possible_repeat,
+)
 
 
 def claim_statement(lease_now: ColumnElement[int], *wanted: TextClause | ColumnElement[bool]) -> Update:

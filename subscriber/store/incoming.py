@@ -33,8 +33,6 @@ _DIGEST_BYTES: Final = 16
 #: The plain text of each word: a lookup costs a third of `.value`, and the drivers would convert a StrEnum again.
 _WORDS: Final[dict[str, str]] = {word: word.value for words in (Severity, DeliveryState, Step, Why) for word in words}
 _NOT_ROUTED: Final = Mark.NOT_ROUTED.value
-_SUPPRESSED: Final = DeliveryState.SUPPRESSED.value
-_DEDUP: Final = Why.DEDUP.value
 
 ALERT_COLUMNS: Final = tuple(column.name for column in schema.alert.c if column.name != "number")
 DELIVERY_COLUMNS: Final = (
@@ -143,25 +141,24 @@ def delivery_rows(item: Incoming, now_us: int, placements: Placements) -> Iterat
     payload = payload_of(item.alert)
     priority = priority_of(item.alert)
     key = item.alert.id.bytes
-    for planned in planned_once(item.planned):
-        state, due_us = _WORDS[planned.state], planned.due_at_us
-        why = None if planned.why is None else _WORDS[planned.why]
-        finished_us = None if planned.state in OPEN_STATES else now_us
+    for planned in item.planned if len(item.planned) < 2 else planned_once(item.planned):
+        state, due_us = planned.state, planned.due_at_us
+        why, finished_us = planned.why, None if state in OPEN_STATES else now_us
         more = more_since_us = told_by = None
         placed = placements.get((key, planned.channel)) if placements and planned.step is Step.FIRST else None
         if placed is not None:
-            due_us, more, more_since_us, told_by = placed.due_at_us, placed.more, placed.more_since_us, placed.told_by
+            due_us, more, more_since_us, told_by = placed
             if told_by is not None:
-                state, why, finished_us = _SUPPRESSED, _DEDUP, now_us
+                state, why, finished_us = DeliveryState.SUPPRESSED, Why.DEDUP, now_us
         yield (
             payload,
-            state,
+            _WORDS[state],
             0,
             now_us,
             key,
             planned.channel,
             _WORDS[planned.step],
-            why,
+            None if why is None else _WORDS[why],
             priority,
             due_us,
             item.published_us,
@@ -178,8 +175,6 @@ def delivery_rows(item: Incoming, now_us: int, placements: Placements) -> Iterat
 
 def planned_once(planned: tuple[PlannedDelivery, ...]) -> Collection[PlannedDelivery]:
     """Return one planned delivery for each channel and step: the last that was asked for."""
-    if len(planned) < 2:
-        return planned
     return {(each.channel, each.step): each for each in planned}.values()
 
 

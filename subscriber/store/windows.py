@@ -41,8 +41,8 @@ Key = tuple[str, bytes]  #: a channel and a fingerprint
 Batch = tuple[str, str]  #: a channel and a batch
 
 
-#: A planned delivery that windows may move: its alert, when that was published, the channel, the window of dedup that it
-#: belongs to and how long that is, its group and how that waits. A plain tuple: there is one for each alert of a storm.
+#: A planned delivery that windows may move: its alert, when that was published, the channel, its window of dedup and
+#: how long that is, its group and how that waits. A plain tuple: there is one for each alert of a storm.
 _Candidate = tuple[bytes, int, str, Key | None, int, Batch | None, Grouping | None]
 
 
@@ -91,7 +91,7 @@ def apply_windows(connection: Connection, database: Database, items: Sequence[In
 
 def _candidates(items: Sequence[Incoming], now_us: int) -> Iterator[_Candidate]:
     for item in items:
-        for planned in planned_once(item.planned):
+        for planned in item.planned if len(item.planned) < 2 else planned_once(item.planned):
             dedup, grouping = planned.dedup, planned.grouping
             if (dedup is None and grouping is None) or not _takes_part(item, planned, now_us):
                 continue

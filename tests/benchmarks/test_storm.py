@@ -102,6 +102,7 @@ class Bus:
             len(messages),
             len(self._chat.refusals if channel == "telegram" else self._person.refusals),
             ledger.members,
+            0,  # what is longer than its provider shows is refused, and its text counts every alert
             critical_seconds(alerts, fed, messages, self._ids),
             told,
             rest=f"; another {left / 60:.0f} min at its pace",

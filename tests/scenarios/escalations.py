@@ -110,6 +110,7 @@ SCENARIOS: Final = (
         says="Two daemons on one PostgreSQL look after the same escalations and silences: each turn is taken once.",
         channels=_CHANNELS,
         daemons=2,
+        databases=("postgresql",),
         toml=f'{_CHAIN}[[routes]]\nname = "rest"\nmatch = {{ severity = "WARNING" }}\nchannels = ["telegram"]\n',
         inputs=(
             _CALL,

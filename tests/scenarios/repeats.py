@@ -117,6 +117,7 @@ SCENARIOS: Final = (
         name="dedup-clock-set",
         says="A clock that is set forward by an hour ends no window: five minutes stay five minutes.",
         until="+2h",
+        databases=("sqlite",),  # on PostgreSQL the daemons of several machines share the times, and none moves them
         toml=_FIVE_MINUTES,
         inputs=(
             Publish(at="09:00", text="volatility, time {n}", count=3, every=20.0),
@@ -132,19 +133,18 @@ SCENARIOS: Final = (
     Scenario(
         name="dedup-outage",
         says="The chat is away while the same comes every minute: it is told a few times, and all of it is counted.",
-        until="+2h",
         toml=_FIVE_MINUTES,
         inputs=(
-            Publish(at="09:00", text="volatility, time {n}.", count=60, every=60.0),
+            Publish(at="09:00", text="volatility, time {n}.", count=30, every=60.0),
             Behave(at="09:01:30", provider="telegram", how="down"),
-            Behave(at="10:10", provider="telegram", how="well"),
+            Behave(at="09:40", provider="telegram", how="well"),
         ),
         told=(
             Told(channel="telegram", at="09:00", has=("time 1.",)),
-            Told(channel="telegram", at="10:10", within=60.0, has=("time 6.", "4 more in", "ossible repeat")),
-            Told(channel="telegram", at="10:10", within=60.0, has=("time 60.", "53 more in")),
+            Told(channel="telegram", at="09:40", within=60.0, has=("time 6.", "4 more in", "ossible repeat")),
+            Told(channel="telegram", at="09:40", within=60.0, has=("time 30.", "23 more in")),
         ),
-        states={"telegram": {"accepted": 3, "suppressed": 57}},
+        states={"telegram": {"accepted": 3, "suppressed": 27}},
     ),
     Scenario(
         name="defaults",

@@ -42,6 +42,20 @@ SCENARIOS: Final = (
         states={"telegram": {"accepted": 14, "folded": 228}},
     ),
     Scenario(
+        name="storm-steady",
+        says="Ten alerts a second for a minute: after the first digest one each half a minute, and nothing between.",
+        toml=_ALL,
+        environ=_FOLDS,
+        inputs=(Publish(at="09:00", text="storm {n}", event="EVENT_{n}", count=600, every=0.1),),
+        told=(
+            Told(channel="telegram", at="09:00", within=5.0, has=("storm",), count=6),
+            Told(channel="telegram", at="09:00:06", has=("55 alerts",)),
+            Told(channel="telegram", at="09:00:36", has=("300 alerts",)),
+            Told(channel="telegram", at="09:01:06", has=("239 alerts",)),
+        ),
+        states={"telegram": {"accepted": 6, "folded": 594}},
+    ),
+    Scenario(
         name="storm-of-criticals",
         says="A hundred CRITICALs at once: lists with a line for each, none of them merged into a count.",
         toml=_ALL,
@@ -96,6 +110,7 @@ SCENARIOS: Final = (
         name="storm-two-daemons",
         says="Two daemons on one PostgreSQL get the same storm: every alert is told once.",
         daemons=2,
+        databases=("postgresql",),
         toml=_ALL,
         environ=_FOLDS,
         inputs=(

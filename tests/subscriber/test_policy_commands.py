@@ -193,7 +193,8 @@ def test_reload_with_a_daemon_is_told(environ: dict[str, str], tmp_path: Path) -
 
 
 def test_templates_preview_shows_samples_texts_and_faults(environ: dict[str, str], tmp_path: Path) -> None:
-    assert "CRITICAL DRAWDOWN_BREACH" in command(environ, tmp_path, "templates", "preview", "telegram", "--name", "short").out
+    shown = command(environ, tmp_path, "templates", "preview", "telegram", "--name", "short").out
+    assert "CRITICAL DRAWDOWN_BREACH" in shown
     given = ("templates", "preview", "telegram", "--kind", "agent_action", "--text", "{{ action }}!")
     assert "BUY!" in command(environ, tmp_path, *given).out
     failed = command(environ, tmp_path, "templates", "preview", "telegram", "--name", "wrong")

@@ -41,11 +41,27 @@ sys.stdin.read()
 """
 
 
+#: Folds three deliveries, opens their digest's attempt where it is told to, and is killed.
+IN_MID_DIGEST = """
+import sys
+from subscriber.deliveries import DigestKind, Dialect, Message
+from subscriber.store import NewDigest, Store
+store = Store(sys.argv[1]).open()
+(head,) = store.claim("telegram", "a", 60, 1)
+members = store.fold(head, "a", 60, 100)
+assert len(members) == 3
+if sys.argv[2:] == ["opened"]:
+    store.open_attempt(members, digest=NewDigest(DigestKind.STORM, Message("3 alerts", "3 alerts", Dialect.PLAIN)))
+print("now", flush=True)
+sys.stdin.read()
+"""
+
+
 @contextmanager
-def stopped_process(program: str, url: str) -> Iterator[subprocess.Popen[str]]:
+def stopped_process(program: str, url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a program until it says `now`, and leave it there; it is gone at the end."""
     with subprocess.Popen(
-        [sys.executable, "-c", program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, url, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:
@@ -180,3 +196,29 @@ def test_processes_that_start_at_once_make_one_store(empty_url: str) -> None:
     told = [process.communicate()[0].strip() for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert len(set(told)) == 1
+
+
+def test_kill_after_a_fold_leaves_no_digest(store: Store, store_url: str) -> None:
+    """Nothing was fixed: whoever comes next folds anew."""
+    store.accept([incoming(risk_event(), number, "telegram") for number in (1, 2, 3)])
+    with stopped_process(IN_MID_DIGEST, store_url) as process:
+        kill(process)
+    assert store.release_worker("a") == 3
+    assert store.channel_counts() == {"telegram": {"pending": 3}}
+    assert len(store.fold(store.claim("telegram", "b", 60, 1)[0], "b", 60, 100)) == 3
+
+
+def test_kill_in_mid_digest_leaves_the_same_digest_in_doubt(store: Store, store_url: str) -> None:
+    """The same members, the same text, told as a possible repeat; what came meanwhile is no part of it."""
+    store.accept([incoming(risk_event(), number, "telegram") for number in (1, 2, 3)])
+    with stopped_process(IN_MID_DIGEST, store_url, "opened") as process:
+        kill(process)
+    assert store.release_worker("a") == 3
+    store.accept([incoming(risk_event(), 4, "telegram")])
+    (head,) = store.claim("telegram", "b", 60, 1)
+    held = store.claim_digest(head, "b", 60)
+    assert held is not None
+    assert [delivery.possible_repeat for delivery in held.deliveries] == [True] * 3
+    assert held.message is not None
+    assert held.message.body == "3 alerts"
+    assert store.audit().faults == ()

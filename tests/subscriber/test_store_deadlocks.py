@@ -59,13 +59,18 @@ def switch_off(sender: Sender) -> Callable[[], object]:
     return lambda: sender.store.switch_off_others(["telegram"])
 
 
+def set_by_hand(sender: Sender) -> Callable[[], object]:
+    number = sender.begin().delivery.id
+    return lambda: sender.store.mark_notification_sent(number, "dead")
+
+
 def prune(sender: Sender) -> Callable[[], object]:
     sender.send()
     sender.clock.advance(YEAR)
     return lambda: sender.store.prune(sender.clock.now_us(), 10).alerts
 
 
-@pytest.mark.parametrize("prepare", [close, note, settle, settle_late, claim, switch_off, prune])
+@pytest.mark.parametrize("prepare", [close, note, settle, settle_late, claim, switch_off, set_by_hand, prune])
 def test_transaction_that_the_server_undid_for_a_deadlock_is_run_again(
     sender: Sender, store_url: str, postgresql: PostgresqlServer, prepare: Callable[[Sender], Callable[[], object]]
 ) -> None:

@@ -107,12 +107,14 @@ def test_claimed_delivery_knows_what_its_row_says(folder: Folder) -> None:
     assert (head.step, head.digest, head.more, head.more_since_us) == ("first", None, 0, None)
 
 
-def test_claim_of_criticals_only_leaves_the_rest(folder: Folder) -> None:
+def test_claim_in_a_storm_leaves_only_what_it_collects(folder: Folder) -> None:
+    """What has a line of its own, what was held, and what was begun before does not stand behind it."""
     folder.add(2)
     (critical,) = folder.add(1, severity="CRITICAL")
-    claimed = folder.store.claim(CHANNEL, "worker", LEASE, 10, critical_only=True)
-    assert [delivery.alert for delivery in claimed] == [critical]
-    assert folder.store.claim(CHANNEL, "worker", LEASE, 10, critical_only=True) == []
+    (held,) = folder.add(1, batch="quiet:night")
+    claimed = folder.store.claim(CHANNEL, "worker", LEASE, 10, storm=True)
+    assert [delivery.alert for delivery in claimed] == [critical, held]
+    assert folder.store.claim(CHANNEL, "worker", LEASE, 10, storm=True) == []
 
 
 def test_backlog_tells_what_could_be_told_now_by_class(folder: Folder) -> None:

@@ -237,7 +237,8 @@ class Scenario:
     toml: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ("telegram",)  #: those besides are webhooks
-    daemons: int = 1  #: on one database; more than one needs PostgreSQL
+    daemons: int = 1  #: on one database
+    databases: tuple[str, ...] = ("sqlite", "postgresql")  #: on which it is played
     inputs: tuple[Input, ...] = ()
     told: tuple[Told, ...] = ()
     states: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: of all deliveries, by channel

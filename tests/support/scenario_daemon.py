@@ -28,7 +28,7 @@ from tests.support.worker_bench import HighestJitter
 #: A worker's turn says how long nothing can be done, up to this: longer than any scenario.
 _NEVER_SECONDS: Final = 366 * 86_400.0
 #: Where a channel is not up, what follows from that is looked for so often.
-_DOWN_SECONDS: Final = 20.0
+_DOWN_SECONDS: Final = 30.0
 
 
 class ScenarioDaemon:

@@ -44,6 +44,8 @@ def _section(scenario: Scenario) -> str:
     start = scenario.moment("+0s")
     where = f"{start:%A, %d %B %Y}, {scenario.zone}; channels: {', '.join(scenario.channels)}"
     daemons = f"; {scenario.daemons} daemons" if scenario.daemons > 1 else ""
+    names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+    databases = f"; {names[scenario.databases[0]]} only" if len(scenario.databases) == 1 else ""
     settings = "".join(f"; `{name}={value}`" for name, value in scenario.environ.items())
     left = "; ".join(
         f"{channel}: {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}"
@@ -54,7 +56,7 @@ def _section(scenario: Scenario) -> str:
         "",
         scenario.says,
         "",
-        f"{where}{daemons}{settings}.",
+        f"{where}{daemons}{databases}{settings}.",
         "",
         "```toml",
         scenario.file(scenario.toml, _PORT).strip(),

@@ -18,8 +18,8 @@ from tests.support.storm import Feed, StormAlert
 #: What a chat shows of one message: more is cut off, or refused.
 MESSAGE_LENGTH: Final = 4096
 _HEAD: Final = (
-    f"{'':<34}{'channel':<10}{'messages':>9}{'429s':>6}{'largest':>9}{'CRITICAL':>10}{'p50 s':>8}{'max s':>8}"
-    f"{'told':>8}  all told after the storm's end"
+    f"{'':<34}{'channel':<10}{'messages':>9}{'429s':>6}{'largest':>9}{'cut off':>9}{'CRITICAL':>10}"
+    f"{'p50 s':>8}{'max s':>8}{'told':>8}  all told after the storm's end"
 )
 
 
@@ -32,6 +32,7 @@ class Figures:
     messages: int
     refused: int  #: answers of 429
     largest: int  #: the most alerts of one message
+    cut: int  #: alerts that stand only in what a chat does not show of a long message
     critical_seconds: Mapping[int, float]  #: until a message that shows its line arrived, by the alert's number
     told_seconds: Mapping[int, float]  #: until each alert was told in some message, since the storm's end
     rest: str = ""  #: what is still to come, where not all was told
@@ -53,7 +54,7 @@ class Figures:
         worst = f"{self.worst_critical:.1f}" if seconds else "-"
         whole = f"{self.all_told:.0f} s" if len(self.told_seconds) == alerts else f"never in this run{self.rest}"
         return (
-            f"{self.system:<34}{self.channel:<10}{self.messages:>9}{self.refused:>6}{self.largest:>9}"
+            f"{self.system:<34}{self.channel:<10}{self.messages:>9}{self.refused:>6}{self.largest:>9}{self.cut:>9}"
             f"{len(seconds):>10}{median:>8}{worst:>8}{len(self.told_seconds):>8}  {whole}"
         )
 
@@ -128,21 +129,25 @@ def notified(
 ) -> Figures:
     """Return what a receiver of Alertmanager got: told counts wherever it stands, a line only where a chat shows it."""
     told: dict[int, float] = {}
-    shown: dict[int, float] = {}
+    shown: set[int] = set()
+    seconds: dict[int, float] = {}
     critical = {alert.number for alert in storm if alert.critical}
     for message in taken:
         length = 0
         for number, line in zip(message.numbers, message.lines, strict=True):
             length += len(line) + 1
             told.setdefault(number, message.at - feed.ended_at)
-            if number in critical and length <= MESSAGE_LENGTH:
-                shown.setdefault(number, message.at - feed.published_at[number])
+            if length <= MESSAGE_LENGTH:
+                shown.add(number)
+                if number in critical:
+                    seconds.setdefault(number, message.at - feed.published_at[number])
     return Figures(
         system,
         channel,
         len(taken),
         refused,
         max((len(message.numbers) for message in taken), default=0),
-        shown,
+        len(told.keys() - shown),
+        seconds,
         told,
     )
