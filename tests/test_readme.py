@@ -164,20 +164,22 @@ def test_python_examples_publish_what_they_say(
     wait_until(lambda: {"DRAWDOWN_BREACH", "BUY"} <= told())
 
 
-def test_toml_example_is_a_whole_configuration(tmp_path: Path) -> None:
-    (example,) = fences(README, "toml")
+@pytest.mark.parametrize(
+    ("example", "channels"), list(zip(fences(README, "toml"), (["desk"], []), strict=True)), ids=("channels", "policy")
+)
+def test_toml_examples_are_whole_configurations(example: str, channels: list[str], tmp_path: Path) -> None:
     (tmp_path / "alertbus.toml").write_text(example, encoding="utf-8")
     environ = {**CREDENTIALS, "ALERTBUS_CONFIG": str(tmp_path / "alertbus.toml")}
     settings = SubscriberSettings.from_environment(environ, None)
     Service(settings, RunOptions(require_channels=True), say=print)
-    assert [channel.name for channel in settings.custom_channels] == ["desk"]
+    assert [channel.name for channel in settings.custom_channels] == channels
 
 
 # --- tables -------------------------------------------------------------------------------------------------
 
 
 def test_endpoints_are_all_there_are(rig: Rig, daemon: Daemon) -> None:
-    told = set(re.findall(r"^\| `(GET|POST) (\S+)`", section("HTTP"), re.MULTILINE))
+    told = set(re.findall(r"^\| `(GET|POST|DELETE) (\S+)`", section("HTTP"), re.MULTILINE))
     described = {
         (method.upper(), path)
         for path, methods in json.loads(rig.get("/openapi.json"))["paths"].items()

@@ -52,6 +52,9 @@ class Rig:
             "ALERTBUS_HTTP_PORT": str(self.http_port),
             "ALERTBUS_DELIVERY_BACKOFF_BASE": "0.05",
             "ALERTBUS_DELIVERY_BACKOFF_CAP": "0.5",
+            "ALERTBUS_MAX_DELAY": "off",  # each alert is a message of its own, unless a test says otherwise
+            "ALERTBUS_DEDUP_WINDOW": "off",
+            "ALERTBUS_DEDUP_WINDOW_CRITICAL": "off",
             **environ,
         }
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

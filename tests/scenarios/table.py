@@ -22,3 +22,8 @@ SCENARIOS: Final[Mapping[str, tuple[Scenario, ...]]] = {
 def all_scenarios() -> list[Scenario]:
     """Return them in the order of the page."""
     return [scenario for some in SCENARIOS.values() for scenario in some]
+
+
+def scenarios_on(database: str) -> list[Scenario]:
+    """Return those that are played on a database, `sqlite` or `postgresql`."""
+    return [scenario for scenario in all_scenarios() if database in scenario.databases]

@@ -55,7 +55,10 @@ def test_run_dry_shows_both_messages_and_ends_with_0_on_ctrl_c(tmp_path: Path) -
     assert out.startswith("DRY RUN: no credentials are set")
     assert "DRY RUN telegram would send (POST https://api.telegram.org/bot***/sendMessage" in out
     assert "DRY RUN whatsapp would send (POST https://api.twilio.com/" in out
-    assert [line.split()[2].rstrip(":") for line in daemon.err] == ["subscriber.service"] * 2
+    assert [line.split()[2].rstrip(":") for line in daemon.err] == [
+        "subscriber.service",
+        "subscriber.signals",
+    ]
     assert " ready " in daemon.err[0]
     assert " stopping signal=SIGINT" in daemon.err[1]
     assert "Traceback" not in out + err

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bus.errors import ConfigurationError, EndpointTaken
-from subscriber.errors import RoutingError, StoreError
+from subscriber.errors import StoreError
 from subscriber.greeting import NO_CREDENTIALS
 from subscriber.service import RunOptions
 from subscriber.store import Store
@@ -89,7 +89,7 @@ def test_service_with_a_route_to_nowhere_is_refused(environ: dict[str, str], tmp
     config = tmp_path / "routes.toml"
     config.write_text('[[routes]]\nmatch = { severity = ">=INFO" }\nchannels = ["pager"]\n')
     error = refusal(environ | {"ALERTBUS_CONFIG": str(config)}, tmp_path)
-    assert isinstance(error, RoutingError)
+    assert isinstance(error, ConfigurationError)
     assert "pager" in str(error)
 
 

@@ -289,7 +289,9 @@ def test_updates_without_an_id_are_asked_for_slowly(one: Bench, server: Provider
     commands._stopping = stopping = NotingEvent()
     commands.start()
     wait_until(lambda: len(polls(server)) == 5)
-    assert stopping.waits == [0.01] * 4
+    # a poll that took longer than the wait, on a busy machine, needs none
+    assert set(stopping.waits) <= {0.01, 0.0}
+    assert stopping.waits.count(0.01) >= 1
     assert one.notebook.counted["telegram other"] == 10
     assert one.notebook.done == []
 

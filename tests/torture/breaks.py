@@ -42,13 +42,13 @@ def _ack_before_commit() -> None:
 
 def _unmarked_repeat() -> None:
     """Leave the mark of a possible repeat out of the text."""
-    worker, name = resolve("subscriber.delivery.worker:render")
-    render: Callable[..., Any] = getattr(worker, name)
+    teller, name = resolve("subscriber.delivery.telling:render")
+    render: Callable[..., Any] = getattr(teller, name)
 
     def unmarked(*arguments: Any, possible_repeat: bool = False, **options: Any) -> Any:
         return render(*arguments, possible_repeat=False, **options)
 
-    setattr(worker, name, unmarked)
+    setattr(teller, name, unmarked)
 
 
 BREAKS: Final[Mapping[str, Callable[[], None]]] = {

@@ -83,4 +83,8 @@ class Site:
             "ALERTBUS_JOURNAL": str(self.disks.journal),
             "ALERTBUS_DELIVERY_DEADLINE": str(_DEADLINE_SECONDS),
             "ALERTBUS_DELIVERY_LEASE": str(_LEASE_SECONDS),
+            # each alert is a message of its own, or the provider's log could not be compared with the trader's file
+            "ALERTBUS_MAX_DELAY": "off",
+            "ALERTBUS_DEDUP_WINDOW": "off",
+            "ALERTBUS_DEDUP_WINDOW_CRITICAL": "off",
         }
