@@ -114,6 +114,7 @@ class Assembly:
             wake=self.wake,
             template_for=self._template_for,
             buttons_for=self._buttons_for,
+            plan_for=lambda alert, channel: self.book.plan(alert, [channel]),
         )
         self._fallbacks = worker_settings.fallbacks
         self.workers = [
@@ -170,11 +171,10 @@ class Assembly:
     def reconfigure(self, settings: SubscriberSettings) -> list[str]:
         """Bring other settings into force as far as a running daemon can, and say what takes a restart.
 
-        What is planned stays as it is; but no quiet hours that are no more hold anything.
+        What is planned stays as it is; but what quiet hours hold that are no more, the duties let go.
 
         Raises:
             ConfigurationError: The rules don't fit the channels of this daemon; nothing changed.
-            StoreError: The database can't be used at the moment; the rules are in force all the same.
         """
         waiting = changed_names(self.settings, settings)
         try:
@@ -186,10 +186,6 @@ class Assembly:
         self._add_templates(rules)
         for hint in settings.hints:
             logger.warning("%s", hint)
-        now_us = self.clock.now_us()
-        over = {name for name in self.store.quiet_hours_that_hold() if rules.quiet_end_us(name, now_us) is None}
-        if over:
-            self.wake(self.store.let_go(over))
         return [f"{name} has changed; it takes effect when the daemon is started again." for name in waiting]
 
     def _add_templates(self, rules: Rules) -> None:
@@ -201,6 +197,7 @@ class Assembly:
         return Duties(
             self.store,
             self.desks,
+            book=self.book,
             metrics=self.metrics,
             clock=self.clock,
             enabled=self.enabled,

@@ -36,6 +36,18 @@ def notes_of(channel: Fields, time: Callable[[str | None], str]) -> list[str]:
     return [f"{name}: {sentence}." for sentence in told]
 
 
+def notes_of_policy(status: Fields) -> list[str]:
+    """Return the sentences about what is held back, and about a configuration that was refused."""
+    told = []
+    if status.get("silences"):
+        told.append(f"Silences that hold or drop alerts now: {status['silences']}; alertbus-subscriber silences list.")
+    if status.get("held"):
+        told.append(f"Held until a silence or quiet hours end: {status['held']} deliveries.")
+    if status.get("refused"):
+        told.append("A change of the configuration was refused; alertbus-subscriber check says why.")
+    return told
+
+
 def _not_configured(channel: Fields) -> list[str]:
     if channel["state"] != "not_configured":
         return []

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from subscriber.channel_notes import notes_of
+from subscriber.channel_notes import notes_of, notes_of_policy
 from subscriber.ledger_words import ledger_sentences, ledger_tables
 from subscriber.logs import escaped
 
@@ -102,6 +102,8 @@ class Printer:
             ],
         )
         for note in (note for channel in status["channels"] for note in notes_of(channel, time_text)):
+            self.say(note)
+        for note in notes_of_policy(status):
             self.say(note)
         publishers = [
             (
@@ -203,8 +205,17 @@ def _delivery(delivery: Fields) -> str:
     why = delivery["why"]
     if delivery["status"] in _FAILED_STATES:
         why = " ".join(filter(None, (delivery.get("last_reason"), delivery.get("last_code"))))
+    why = why or _held_by(delivery)
     step = f", {delivery['step']}" if delivery.get("step", _FIRST) != _FIRST else ""
     return f"{delivery['channel']}{step}: {delivery['status']}" + (f" ({why})" if why else "")
+
+
+def _held_by(delivery: Fields) -> str:
+    """Say what holds a delivery that waits, where something does."""
+    kind, _, name = (delivery.get("batch") or "").partition(":")
+    if delivery["status"] != "pending" or kind not in {"silence", "quiet"}:
+        return ""
+    return f"held by silence {name}" if kind == "silence" else f"held in quiet hours {name}"
 
 
 def _trial_result(channel: Fields) -> str:

@@ -236,6 +236,7 @@ class Remembered:
     moved_from: str | None = None  #: a digest of the configured target that has moved
     moved_to: str | None = None  #: and where to
     target: str | None = None  #: a digest of the configured target that all of this is about
+    paused_by: str | None = None  #: the id of the alert that told of its pause, until one tells that it works again
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +271,15 @@ class Handling:
 
 #: What holds where no route said anything.
 PLAIN: Final = Handling()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What keeps a delivery from being told now that was held, or dropped, by something else."""
+
+    batch: str  #: under which it is told
+    until_us: int
+    drops: bool = False  #: nothing that is new in it is told at its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +387,10 @@ def event_of(alert: Alert) -> str:
 
 
 def condition_of(alert: Alert) -> tuple[str, str, str | None, str | None]:
-    """Return what an alert is about, as its columns have it: alerts of one condition say that it still holds."""
+    """Return what a trader's alert is about, as its columns have it: alerts of one condition say that it still holds.
+
+    Each of the daemon's own events is a condition by itself.
+    """
     return alert.source, event_of(alert), alert.symbol, alert.agent_name
 
 

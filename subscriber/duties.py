@@ -1,4 +1,6 @@
-"""What has to be done in time, whatever comes: escalations, the ends of silences, and what a channel that is down owes.
+"""What has to be done in time, whatever comes: escalations, ends of silences, and what a channel that is down owes.
+
+And what waits for the end of quiet hours that are no more is let go.
 
 Called by the housekeeping thread each second. Everything waits in the database and is taken there by compare and swap:
 several daemons on one database may all do it, and a restart changes nothing.
@@ -17,6 +19,8 @@ from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.reporting import WakeChannels
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
+from subscriber.policy.rules import Rules
+from subscriber.rulebook import RuleBook
 from subscriber.store.silences import Finished
 from subscriber.store.store import Store
 from subscriber.store.turns import DueEscalation, Escalated
@@ -25,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: What one turn does at most of each; the next turn is a second later.
 _MOST_AT_ONCE: Final = 500
+#: How often it is asked whether what is held is still to be held; nothing that holds changes within a minute.
+_LET_GO_SECONDS: Final = 60.0
 
 
 class Duties:
@@ -35,6 +41,7 @@ class Duties:
         store: Store,
         desks: Mapping[str, ChannelDesk],
         *,
+        book: RuleBook,
         metrics: Metrics,
         clock: Clock,
         enabled: Callable[[], Collection[str]],
@@ -48,16 +55,19 @@ class Duties:
         Args:
             store: Where all of it waits.
             desks: The channels, by name.
+            book: The rules in force, which a reload replaces.
             metrics: Counts.
             clock: The daemon's.
             enabled: The channels that are switched on.
             fallbacks: The channels that may tell an alert instead of one, best first.
-            fallback_after_seconds: How long a channel is down before others tell what waits for it; None: never.
+            fallback_after_seconds: How long a delivery waits for a channel that is down before others tell it; None:
+                for ever. What the store knows counts, also of the time before a restart.
             wake: Wakes the workers of channels.
             dry_run: Nothing is sent: what is planned is suppressed, and no channel is ever down.
         """
         self._store = store
         self._desks = desks
+        self._book = book
         self._metrics = metrics
         self._clock = clock
         self._enabled = enabled
@@ -66,12 +76,15 @@ class Duties:
         self._wake = wake
         self._dry_run = dry_run
         self._once = OncePerMinute(clock)
+        self._let_go_at = clock.monotonic()
+        self._let_go_by: Rules | None = None
 
     def turn(self) -> None:
         """Do what is due of each duty; one that fails holds up no other, and is done by the next turn."""
         for name, duty in (
             ("escalations", self._escalate),
             ("silences", self._end_silences),
+            ("quiet hours", self._let_go),
             ("fallbacks", self._hand_over),
         ):
             try:
@@ -118,10 +131,12 @@ class Duties:
 
     def _end_silences(self) -> None:
         for silence in self._store.over_silences():
-            finished = self._store.finish_silence(silence.id)
+            finished = self._store.finish_silence(silence.id, self._book.holding)
             if finished is not None:
                 self._tell_finished(finished)
-        self._wake_for(self._store.free_stragglers())
+        freed = self._store.free_stragglers(self._book.holding)
+        self._wake(freed.due)
+        self._wake_for(freed.reopened)
         now_us = self._clock.now_us()
         open_now = [each for each in self._store.open_silences() if each.starts_us <= now_us < each.ends_us]
         self._metrics.silences_active(len(open_now))
@@ -141,6 +156,20 @@ class Duties:
             self._metrics.entered(channel, DeliveryState.PENDING, count)
         self._wake(freed)
 
+    # --- what is held ---------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Let go what nothing holds any more: each minute, at the start, and when the rules are others."""
+        rules, now = self._book.rules, self._clock.monotonic()
+        if rules is self._let_go_by and now < self._let_go_at:
+            return
+        freed = self._store.let_go(self._book.holding)
+        self._let_go_by, self._let_go_at = rules, now + _LET_GO_SECONDS
+        if freed:
+            fields = {"deliveries": sum(freed.values())}
+            logger.info("what quiet hours or a silence held is told: they hold it no more", extra=fields)
+        self._wake(freed)
+
     # --- channels that are down -----------------------------------------------------------------------------
 
     def _hand_over(self) -> None:
@@ -148,8 +177,7 @@ class Duties:
         if after is None or self._dry_run:
             return
         for name, desk in self._desks.items():
-            down_since = desk.down_since
-            if desk.enabled and down_since is not None and self._clock.monotonic() - down_since >= after:
+            if desk.enabled and not desk.up:
                 self._hand_over_of(name, round(after * MICROSECONDS))
 
     def _hand_over_of(self, channel: str, after_us: int) -> None:
@@ -159,6 +187,6 @@ class Duties:
         handed = self._store.hand_over_overdue(channel, self._clock.now_us() - after_us, others, _MOST_AT_ONCE)
         for other, count in handed.items():
             fields = {"channel": channel, "fallback": other, "deliveries": count}
-            logger.warning("a channel is down for long; another one tells what waits for it", extra=fields)
+            logger.warning("a channel is down; another one tells what has waited too long for it", extra=fields)
             self._metrics.entered(other, DeliveryState.PENDING, count)
         self._wake(handed)

@@ -23,9 +23,9 @@ from subscriber.policy.samples import sample_of
 from subscriber.policy.templates import sample_alert
 from subscriber.policy_console import PolicyPrinter
 from subscriber.records_commands import find_alert
-from subscriber.rulebook import checked_match, own_rules, previewed
+from subscriber.rulebook import HoldingRules, own_rules, previewed
 from subscriber.settings import SubscriberSettings, channel_configs
-from subscriber.store.silences import NewSilence
+from subscriber.silence_requests import requested_silence
 from subscriber.stories import explanation_lines
 
 policy: Final = typer.Typer()
@@ -91,12 +91,18 @@ def ack(
     """Say that you know of an alert: nobody further is woken for it."""
     printer = PolicyPrinter(as_json=as_json)
     with faults_told(printer):
-        with stored(read_settings()) as store:
+        settings = read_settings()
+        with stored(settings) as store:
             found = find_alert(store, alert)
-            result = store.acknowledge(found, _author(author), _VIA, note)
+            body = {"author": _author(author), "note": note, "via": _VIA}
+            result = DaemonClient.of(settings).post(f"/alerts/{found}/ack", body)  # which counts it
+            if result is None:
+                acknowledged = store.acknowledge(found, body["author"], _VIA, note)
+                result = None if acknowledged is None else acknowledged.fields()
         if result is None:  # it was removed meanwhile
             raise DaemonError(f"There is no alert {found}.")
-        printer.acknowledged(result.fields())
+        with daemon_believed():
+            printer.acknowledged(result)
 
 
 @silences.command("list")
@@ -136,10 +142,10 @@ def add_silence(
     if length_us is None:
         raise typer.BadParameter("a silence has an end", param_hint="--for")
     with faults_told(printer):
-        checked_match(matchers)
         now_us = SystemClock().now_us()
-        new = NewSilence(
-            matchers=matchers,
+        new = requested_silence(
+            matchers,
+            now_us,
             author=_author(author),
             reason=reason,
             starts_us=now_us,
@@ -160,11 +166,14 @@ def end_silence(
 ) -> None:
     """End a silence now; what it held is told at once."""
     printer = PolicyPrinter(as_json=as_json)
-    with faults_told(printer), stored(read_settings()) as store:
-        ended = store.end_silence(number, _author(author), _VIA)
-        if ended is None:
+    with faults_told(printer):
+        settings = read_settings()
+        holding = HoldingRules(own_rules(settings))
+        with stored(settings) as store:
+            finished = store.end_silence(number, _author(author), _VIA, holding)
+        if finished is None:
             raise DaemonError(f"There is no silence {number} that has not ended.")
-        printer.silences([ended.fields()])
+        printer.silences([finished.silence.fields()])
 
 
 @policy.command()

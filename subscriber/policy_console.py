@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
@@ -24,11 +23,15 @@ class PolicyPrinter(Printer):
         for line in lines:
             self._out.print(Text(escaped(line)))
 
-    def digest(self, digest: Fields) -> None:
-        """Print what a digest said, and of which alerts."""
+    def digests(self, digests: Sequence[Fields]) -> None:
+        """Print what digests said, and of which alerts: an alert may be in one on each channel."""
         if self._as_json:
-            self._json(digest)
+            self._json(digests)
             return
+        for digest in digests:
+            self._digest(digest)
+
+    def _digest(self, digest: Fields) -> None:
         self.say(f"digest {digest['id']} ({digest['kind']}, {digest['state']}) on {digest['channel']}:")
         self.lines(f"    {line}" for line in str(digest["text"] or "not sent yet").split("\n"))
         self._table(
@@ -41,18 +44,10 @@ class PolicyPrinter(Printer):
         if self._as_json:
             self._json(changes)
             return
-        self._table(
-            ("time (UTC)", "what", "by", "detail"),
-            [
-                (
-                    _moment(change["at_us"]),
-                    str(change["what"]),
-                    " by ".join(filter(None, (change["author"], change["via"]))),
-                    json.dumps(change["detail"], ensure_ascii=False),
-                )
-                for change in changes
-            ],
-        )
+        for change in changes:
+            who = " by ".join(filter(None, (change["author"], change["via"])))
+            self.lines([f"{_moment(change['at_us'])} {change['what']} ({who})"])
+            self.lines(f"    {line}" for line in change_lines(change["detail"]))
 
     def silences(self, silences: Sequence[Fields]) -> None:
         """Print silences."""
@@ -67,7 +62,7 @@ class PolicyPrinter(Printer):
             [
                 (
                     str(silence["id"]),
-                    ", ".join(f"{key}={value}" for key, value in silence["matchers"].items()) or "everything",
+                    ", ".join(f"{key}={_listed(value)}" for key, value in silence["matchers"].items()) or "everything",
                     _moment(silence["ended_us"] or silence["ends_us"]) + (", ended" if silence["ended_us"] else ""),
                     ("dropped" if silence["drops"] else "held")
                     + ("" if silence["lets_critical"] else ", CRITICAL, too"),
@@ -105,6 +100,25 @@ class PolicyPrinter(Printer):
         self.lines(str(result["text"]).split("\n"))
         if result["fault"]:
             self.fault(str(result["fault"]))
+
+
+def change_lines(detail: Fields) -> Iterator[str]:
+    """Say what a change was about: what is a list line by line, times as times, and nothing of what is empty."""
+    for name, value in detail.items():
+        if value is None or value in ({}, [], ""):
+            continue
+        if isinstance(value, list):
+            yield from map(str, value)
+        elif name.endswith("_us") and isinstance(value, int):
+            yield f"{name.removesuffix('_us')}: {_moment(value)}"
+        elif isinstance(value, dict):
+            yield f"{name}: " + ", ".join(f"{key}={_listed(item)}" for key, item in value.items())
+        else:
+            yield f"{name}: {value}"
+
+
+def _listed(value: object) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _moment(moment_us: int) -> str:

@@ -5,6 +5,7 @@ The HTTP API and Telegram's commands call it; each change is in the store when i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from typing import Any, Final
@@ -13,21 +14,28 @@ from uuid import UUID
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS, Clock
 from bus.errors import ConfigurationError
+from subscriber.deliveries import DeliveryState
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.errors import StoreError
 from subscriber.monitoring.metrics import Metrics
 from subscriber.monitoring.policy_api import PolicyParts
 from subscriber.policy.templates import sample_alert
 from subscriber.reloading import Reloader
-from subscriber.rulebook import RuleBook, checked_match, previewed
+from subscriber.rulebook import RuleBook, previewed
+from subscriber.silence_requests import requested_silence
 from subscriber.store.acknowledging import Acknowledged
-from subscriber.store.silences import NewSilence, Silence
+from subscriber.store.changes import ChangeKind
+from subscriber.store.silences import Silence
 from subscriber.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
 
+#: The way by which a channel is resumed; who did it is not asked there.
+_VIA_API: Final = "api"
 #: A silence may begin so long before now: clocks of people and of daemons differ.
 _LATE_US: Final = 60 * MICROSECONDS
-_LONGEST_US: Final = 366 * 86_400 * MICROSECONDS
 
 
 class PolicyDesk:
@@ -97,8 +105,6 @@ class PolicyDesk:
             ConfigurationError: The match, or the time, is no good one.
             StoreError: The database can't be used at the moment; there is no silence.
         """
-        matchers: dict[str, Any] = dict(request["match"])
-        checked_match(matchers)
         now_us = self._clock.now_us()
         starts_us = request.get("starts_us")
         starts_us = now_us if starts_us is None else max(int(starts_us), now_us - _LATE_US)
@@ -107,10 +113,9 @@ class PolicyDesk:
             raise ConfigurationError("A silence needs either seconds or ends_us.")
         if ends_us is None:
             ends_us = starts_us + round(float(seconds or 0) * MICROSECONDS)
-        if not max(now_us, starts_us) < ends_us <= now_us + _LONGEST_US:
-            raise ConfigurationError("A silence must end in the future, after it starts, and within a year.")
-        new = NewSilence(
-            matchers=matchers,
+        new = requested_silence(
+            request["match"],
+            now_us,
             author=str(request.get("author", "")),
             reason=str(request.get("reason", "")),
             starts_us=starts_us,
@@ -123,16 +128,19 @@ class PolicyDesk:
         return silence
 
     def end_silence(self, number: int, author: str, via: str) -> Silence | None:
-        """End a silence now; what it held is due at once. None where there is none that goes on.
+        """End a silence now; what nothing else holds is due at once. None where there is none that goes on.
 
         Raises:
             StoreError: The database can't be used at the moment; the silence goes on.
         """
-        ended = self._store.end_silence(number, author, via)
-        if ended is not None:
-            self._book.refresh()
-            self._wake(self._desks)
-        return ended
+        finished = self._store.end_silence(number, author, via, self._book.holding)
+        if finished is None:
+            return None
+        for channel, count in finished.told_again.items():
+            self._metrics.entered(channel, DeliveryState.PENDING, count)
+        self._book.refresh()
+        self._wake(self._desks)
+        return finished.silence
 
     def acknowledge(self, alert_id: UUID, author: str, via: str, note: str = "") -> Acknowledged | None:
         """Note that a person knows of an alert; None where there is no such alert.
@@ -141,9 +149,25 @@ class PolicyDesk:
             StoreError: The database can't be used at the moment; nothing is noted.
         """
         acknowledged = self._store.acknowledge(alert_id, author, via, note)
-        if acknowledged is not None and acknowledged.new:
+        if acknowledged is None:
+            return None
+        if acknowledged.new:
             self._metrics.acknowledged(via)
+        for channel, count in acknowledged.suppressed.items():
+            self._metrics.entered(channel, DeliveryState.SUPPRESSED, count)
         return acknowledged
+
+    def resume(self, channel: str) -> bool:
+        """Let a channel that is paused send again; whether it was paused."""
+        desk = self._desks[channel]
+        paused = desk.resume()
+        self._metrics.channel_up(channel, up=desk.up)
+        if paused:
+            try:
+                self._store.record_change(ChangeKind.CHANNEL_RESUMED, "", _VIA_API, {"channel": channel})
+            except StoreError as error:  # it sends again; the record is a matter of the books
+                logger.warning("that a channel was resumed could not be recorded: %s", error)
+        return paused
 
     def preview(self, request: Mapping[str, Any]) -> Fields:
         """Show what a template makes of a stored alert, or of a sample.

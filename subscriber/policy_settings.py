@@ -70,7 +70,7 @@ class PolicySettings(SettingsGroup):
         le=_DAY_SECONDS,
         allow_inf_nan=False,
         validation_alias="ALERTBUS_FALLBACK_AFTER",
-        description="Seconds that a channel may be down before another one tells what waits for it, or `off`.",
+        description="Seconds that an alert may wait for a channel that is down before another one tells it, or `off`.",
     )
     telegram_commands: bool = Field(
         default=False,

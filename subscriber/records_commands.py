@@ -6,7 +6,7 @@ They read the database, whether a daemon runs or not.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -20,12 +20,13 @@ from subscriber.deliveries import DeliveryState
 from subscriber.exports import csv_of, json_lines_of
 from subscriber.policy_console import PolicyPrinter
 from subscriber.store.exporting import EXPORTS
+from subscriber.store.finding import SHORTEST
 from subscriber.store.store import Store
 from subscriber.stories import story_lines
 
 records: Final = typer.Typer()
 
-_MOMENT: Final = "A time such as 2026-11-23 or 2026-11-23T14:30, in ALERTBUS_TIMEZONE unless it says otherwise."
+_MOMENT: Final = "A time such as 2026-11-23 or 2026-11-23T14:30, in UTC as the tables show, unless it says otherwise."
 Since = Annotated[str | None, typer.Option(metavar="TIME", help=f"Nothing before. {_MOMENT}")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing from then on.")]
 
@@ -55,7 +56,7 @@ def history(  # noqa: PLR0913 - each is an option of the command
     printer = PolicyPrinter(as_json=as_json)
     with faults_told(printer):
         settings = read_settings()
-        since_us, until_us = _moment(since, settings.general.zone), _moment(until, settings.general.zone)
+        since_us, until_us = _moment(since), _moment(until)
         with stored(settings) as store:
             found = store.history(
                 limit,
@@ -95,17 +96,21 @@ def explain(
 
 @records.command()
 def digest(
-    number: Annotated[int, typer.Argument(min=1, help="The digest's number, as `explain` shows it.")],
+    which: Annotated[
+        str,
+        typer.Argument(metavar="DIGEST", help="Its number, or the id of an alert that it told, as messages show it."),
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
     """Show what a digest said, and the alerts that it told."""
     printer = PolicyPrinter(as_json=as_json)
     with faults_told(printer), stored(read_settings()) as store:
-        story = store.digest_story(number)
-        if story is None:
-            raise UnknownAlertError(f"There is no digest {number}.")
-        printer.digest(story)
+        numbers = [int(which)] if which.isdecimal() and len(which) < SHORTEST else _digests_of(store, which)
+        stories = [story for story in map(store.digest_story, numbers) if story is not None]
+        if not stories:
+            raise UnknownAlertError(f"There is no digest {which}.")
+        printer.digests(stories)
 
 
 @records.command()
@@ -136,7 +141,7 @@ def export(
         raise typer.BadParameter("must be json or csv", param_hint="--format")
     with faults_told(printer):
         settings = read_settings()
-        since_us, until_us = _moment(since, settings.general.zone), _moment(until, settings.general.zone)
+        since_us, until_us = _moment(since), _moment(until)
         with stored(settings) as store:
             rows = store.export(what, since_us, until_us)
             for text in csv_of(rows) if form == "csv" else json_lines_of(rows):
@@ -161,11 +166,17 @@ def find_alert(store: Store, text: str) -> UUID:
     raise UnknownAlertError(f"Several alerts end in {text!r}: {ids}; give more of the id.")
 
 
-def _moment(text: str | None, zone: tzinfo) -> int | None:
+def _digests_of(store: Store, alert: str) -> list[int]:
+    story = store.story(find_alert(store, alert))
+    told = [] if story is None else [delivery["digest"] for delivery in story["deliveries"]]
+    return list(dict.fromkeys(digest["id"] for digest in told if digest is not None))
+
+
+def _moment(text: str | None) -> int | None:
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return to_us((moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC))
+        return to_us((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC))
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no time. {_MOMENT}") from None

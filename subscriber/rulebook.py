@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
@@ -11,7 +12,7 @@ from bus.alerts import Alert
 from bus.clock import Clock
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.building import placeholder_configs
-from subscriber.deliveries import MessageLimits, PlannedDelivery
+from subscriber.deliveries import Hold, MessageLimits, PlannedDelivery
 from subscriber.policy.explaining import Explanation
 from subscriber.policy.match_file import match_of
 from subscriber.policy.rendering import render
@@ -19,10 +20,31 @@ from subscriber.policy.rules import Rules
 from subscriber.policy.silences import ActiveSilence
 from subscriber.policy.templates import Template, Templates, check_template
 from subscriber.settings import SubscriberSettings, channel_configs
+from subscriber.store.held import HeldBy
 from subscriber.store.silences import Silence
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingRules:
+    """What rules hold, as the store asks for it: `subscriber.store.held.Holding`."""
+
+    rules: Rules
+
+    def is_quiet(self, channel: str, route: str, now_us: int, *, critical: bool) -> bool:
+        """Say whether quiet hours hold now what a route sends to a channel."""
+        return self.rules.is_quiet(channel, route, now_us, critical=critical)
+
+    def held_by(self, silences: Sequence[Silence], now_us: int) -> HeldBy:
+        """Return what says of a delivery what holds it now, while these silences go on."""
+        rules, active = self.rules, _active(silences)
+
+        def held_by(alert: Alert, channel: str, route: str) -> Hold | None:
+            return rules.hold(alert, channel, route, now_us, silences=active)
+
+        return held_by
 
 
 class RuleBook:
@@ -68,7 +90,12 @@ class RuleBook:
         Raises:
             StoreError: The database can't be used at the moment; those that are known hold on.
         """
-        self._silences = tuple(each for each in map(_active, self._store.open_silences()) if each is not None)
+        self._silences = _active(self._store.open_silences())
+
+    @property
+    def holding(self) -> HoldingRules:
+        """What holds deliveries, by the rules of now."""
+        return HoldingRules(self.rules)
 
     def plan(self, alert: Alert, channels: Iterable[str] | None = None) -> tuple[PlannedDelivery, ...]:
         """Say where an alert goes now; with `channels` to these, in place of where its routes send it."""
@@ -160,7 +187,11 @@ def previewed(
     }
 
 
-def _active(silence: Silence) -> ActiveSilence | None:
+def _active(silences: Iterable[Silence]) -> tuple[ActiveSilence, ...]:
+    return tuple(each for each in map(_active_one, silences) if each is not None)
+
+
+def _active_one(silence: Silence) -> ActiveSilence | None:
     try:
         return ActiveSilence.of(
             silence.id,

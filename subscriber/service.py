@@ -212,7 +212,7 @@ class Service:
                 status=self._status,
                 send_test=self._send_test,
                 not_ready=self._not_ready,
-                resume=self._resume,
+                resume=self._policy.resume,
                 policy=self._policy.parts(),
             )
         )
@@ -249,6 +249,7 @@ class Service:
         self._started_us = self._clock.now_us()
         self._parts.ingest.start()  # it binds, and so proves that no other daemon holds our leases
         stack.callback(self._stop_working)
+        self._reloader.begin()
         if not self.dry_run:
             self._parts.settle_other_channels()
         for worker in self._parts.workers:
@@ -344,6 +345,7 @@ class Service:
             publishers=self._parts.correspondence.publishers(),
             started_us=self._started_us,
             database=self._settings.store.shown_database_url,
+            refused=self._reloader.state()["refused"] is not None,
         )
 
     def _send_test(self, channels: tuple[str, ...], text: str | None) -> dict[str, Any]:
@@ -357,12 +359,6 @@ class Service:
             stopping=self._stopping,
         )
         return trial.run(channels, self._parts.enabled(), text or DEFAULT_TEXT, DEFAULT_WAIT_SECONDS)
-
-    def _resume(self, channel: str) -> bool:
-        desk = self._parts.desks[channel]
-        paused = desk.resume()
-        self._parts.metrics.channel_up(channel, up=desk.up)
-        return paused
 
     def _not_ready(self) -> list[str]:
         changing = [] if self.ready.is_set() else ["The daemon is starting or stopping."]

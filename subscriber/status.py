@@ -54,6 +54,7 @@ def status_of(
     publishers: Sequence[Status] = (),
     started_us: int | None = None,
     database: str = "",
+    refused: bool = False,
 ) -> Status:
     """Return the whole status.
 
@@ -64,6 +65,7 @@ def status_of(
         publishers: Those that a running daemon hears.
         started_us: When the daemon started; None when none runs.
         database: Its URL without secrets.
+        refused: Whether a change of the configuration was refused, and not put right since.
 
     Raises:
         StoreError: The database can't be used at the moment.
@@ -89,6 +91,9 @@ def status_of(
             }
             for view in views
         ],
+        "silences": store.silences_now(),
+        "held": store.held_count(),
+        "refused": refused,
         "publishers": list(publishers),
     }
 

@@ -15,8 +15,14 @@ from subscriber.policy.durations import duration_text
 
 Fields = Mapping[str, Any]
 
+#: What a send of which nobody knows the end means for a delivery.
+_DOUBT: Final = "may have reached you twice"
+_DOUBTS: Final = dict.fromkeys(
+    ("expired", "dead", "pending", "in_doubt", "suppressed"), "may have reached you all the same"
+)
 _OPEN: Final = frozenset(state.value for state in OPEN_STATES)
 _SHORT: Final = 8
+_NUMBERS: Final = ("value", "threshold", "quantity", "price", "pnl", "position", "confidence", "reward")
 
 
 def explanation_lines(explanation: Fields, zone: tzinfo) -> Iterator[str]:
@@ -36,7 +42,8 @@ def explanation_lines(explanation: Fields, zone: tzinfo) -> Iterator[str]:
         sign = "no " if not route["taken"] else "yes" if route["holds"] else "..."
         yield f"  {'  ' * route['depth']}{sign} {route['route']}: {route['why']}"
     if not explanation["channels"]:
-        yield "No route takes it: it is kept in the history only."
+        taken = any(route["holds"] for route in explanation["routes"])
+        yield f"{'That route has no channel' if taken else 'No route takes it'}: it is kept in the history only."
         return
     yield "Channels:"
     for channel in explanation["channels"]:
@@ -63,7 +70,7 @@ def _terms(channel: Fields, at_us: int, zone: tzinfo) -> Iterator[str]:
             f"every {_length(group['interval_seconds'])} at most"
         )
     age = channel["max_age_seconds"]
-    yield "never too old" if age is None else f"too old after {_length(age)}"
+    yield "never too old" if age is None else f"too old after {_length(round(age))}"
     if channel["template"] is not None:
         yield f"template {channel['template']}"
     if channel["fallback"] is not None:
@@ -86,6 +93,8 @@ def story_lines(story: Fields, zone: tzinfo) -> Iterator[str]:
     alert = story["alert"]
     yield _what(story["severity"], alert.get("action") or alert.get("event_type"), alert)
     yield f"  id {alert['id']}"
+    for line in told_lines(alert):
+        yield f"  {line}"
     origin = "the daemon's own" if story["stream"] is None else f"stream {story['stream']}, number {story['sequence']}"
     yield f"  published {_time(story['published_us'], zone)}, stored {_time(story['stored_us'], zone)} ({origin})"
     if story["marks"]:
@@ -97,13 +106,24 @@ def story_lines(story: Fields, zone: tzinfo) -> Iterator[str]:
     yield from _people(story, zone)
 
 
+def told_lines(alert: Fields) -> Iterator[str]:
+    """Say what an alert says, but for its name: what happened, and the numbers."""
+    for name in ("description", "rationale", "action_taken"):
+        yield from (line for line in str(alert.get(name) or "").splitlines() if line.strip())
+    numbers = [f"{name} {alert[name]}" for name in _NUMBERS if alert.get(name) is not None]
+    if numbers:
+        yield ", ".join(numbers)
+
+
 def _delivery(delivery: Fields, zone: tzinfo) -> Iterator[str]:
     step = "" if delivery["step"] == Step.FIRST.value else f", {delivery['step']}"
     why = f" ({delivery['why']})" if delivery["why"] else ""
-    repeat = ", may have reached you twice" if delivery["possible_repeat"] else ""
+    repeat = f", {_DOUBTS.get(delivery['status'], _DOUBT)}" if delivery["possible_repeat"] else ""
     yield f"{delivery['channel']}{step}: {delivery['status']}{why}{repeat}"
     if delivery["route"]:
-        yield f"  by route {delivery['route']}" + (", without a sound" if delivery["silent"] else "")
+        yield f"  by route {delivery['route']}" + (
+            ", without a sound where the provider can" if delivery["silent"] else ""
+        )
     yield from (f"  {line}" for line in _held(delivery, zone))
     for attempt in delivery["attempts"]:
         yield from _attempt(attempt, zone)
@@ -125,7 +145,7 @@ def _held(delivery: Fields, zone: tzinfo) -> Iterator[str]:
         dropped = delivery["why"] == Why.SILENCE.value
         yield f"{'dropped' if dropped else 'held'} in the quiet hours {batch.partition(':')[2]}"
     elif batch:
-        yield f"told together with {batch}"
+        yield f"told together with others of its group ({batch.partition(':')[2]})"
     if delivery["more"]:
         yield f"tells of {delivery['more']} more that were counted"
     told_by = delivery["told_by"]

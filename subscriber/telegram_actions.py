@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from typing import Final, Protocol
 from uuid import UUID
 
-from bus.alerts import Severity
+from bus.alerts import Action, Severity
 from bus.clock import MICROSECONDS, from_us
 from bus.errors import ConfigurationError
 from subscriber.channels.telegram_updates import Command, Pressed
@@ -43,11 +43,14 @@ _FIELDS: Final = {
     "agent": "agent_name",
     "agent_name": "agent_name",
     "source": "source",
+    "action": "action",
 }
+#: Takes alerts without a value alone: it excludes every other.
+_NONE: Final = "!*"
 HELP: Final = (
     "/status: channels and publishers\n"
     "/ack [id]: you know of it, and nobody further is woken; without an id the newest unacknowledged CRITICAL\n"
-    "/mute [duration] [symbol or event]: hold what is not CRITICAL, for 1h unless you say otherwise\n"
+    "/mute [duration] [symbol, event or action]: hold what is not CRITICAL, for 1h unless you say otherwise\n"
     "/unmute: end what was muted, and tell what it held\n"
     "/test: a test alert to this chat\n"
     "/help: this"
@@ -91,6 +94,7 @@ class Described:
     symbol: str | None
     source: str
     severity: Severity
+    can_be_muted: bool = True  #: by the button: what is like it is told by its event, symbol and source
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +218,11 @@ class Person:
         described = self._actions.describe(asked.alert_id)
         if described is None:
             return Answered(_NO_SUCH_ALERT, ())
+        if not described.can_be_muted:
+            return Answered(_OWN_EVENT)
         fields = {"event_type": described.event_type, "symbol": described.symbol, "source": described.source}
         ends_us = self._actions.silence(
-            {name: exactly(value) for name, value in fields.items() if value is not None},
+            {name: _NONE if value is None else exactly(value) for name, value in fields.items()},
             MUTE_SECONDS,
             author=author,
             reason=f"button below alert {asked.alert_id.hex[-SHORT_ID_DIGITS:]}",
@@ -262,7 +268,10 @@ class Person:
         """Return the field that a word is for, and the matcher of it; behind a "=" it may be a pattern."""
         name, equals, value = word.partition("=")
         if equals:
-            return _FIELDS.get(name.lower()), value
+            field = _FIELDS.get(name.lower())
+            return "action" if field == "event_type" and value in _ACTIONS else field, value
+        if word.upper() in _ACTIONS:
+            return "action", word.upper()
         for form in (word, word.upper()):  # a phone writes the first letter large and the others small
             field = self._actions.field_of(form)
             if field is not None:
@@ -286,10 +295,16 @@ def exactly(value: str) -> str:
     return f"?{escaped[1:]}" if escaped.startswith("!") else escaped
 
 
+#: A trade's event, in messages; matchers know it as an action.
+_ACTIONS: Final = frozenset(map(str, Action))
 #: Done late they do something else than what was meant.
 _MOMENTARY: Final = frozenset({"mute", "unmute", "test"})
 _UNKNOWN: Final = (
     "No alert so far has the symbol or the event {word}. Nothing is muted. To mute what never came yet, or a pattern, "
-    "write symbol=…, event=…, agent=… or source=…"
+    "write symbol=…, event=…, action=…, agent=… or source=…"
+)
+_OWN_EVENT: Final = (
+    "alertbus' own events can't be muted by a button: the next one may be about another publisher or channel. "
+    "Nothing is muted."
 )
 _NO_SUCH_ALERT: Final = "That alert is no longer in the history."

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from subscriber.assembly import Assembly
-from subscriber.channel_notes import notes_of
+from subscriber.channel_notes import notes_of, notes_of_policy
 from subscriber.channels.channel import ChannelConfig
 from subscriber.channels.http_environment import HttpEnvironment
 from subscriber.deliveries import event_of, severity_of
+from subscriber.policy.buttons import can_be_muted
 from subscriber.policy_desk import PolicyDesk
 from subscriber.store.acknowledging import Acknowledged
 from subscriber.telegram_actions import VIA, Actions, Described
@@ -72,8 +73,10 @@ def status_text(status: Mapping[str, Any]) -> str:
         waiting = f", {channel['backlog']} waiting" if channel["backlog"] else ""
         dead = f", {channel['dead']} dead" if channel["dead"] else ""
         lines.append(f"{channel['name']}: {channel['state']}{waiting}{dead}")
-        lines += [f"  {note}" for note in notes_of(channel, str)]
-    for publisher in status["publishers"]:
+        lines += [f"  {note}" for note in notes_of(channel, lambda moment: (moment or "")[:19].replace("T", " "))]
+    lines += notes_of_policy(status)
+    # one that said goodbye in order is nothing that a person has to know on a phone
+    for publisher in (each for each in status["publishers"] if each["up"] or each["goodbye"] != "closed"):
         up = "up" if publisher["up"] else publisher["goodbye"] or "SILENT"
         lines.append(f"publisher {publisher['source']}: {up}, heard {publisher['last_heard_seconds_ago']} s ago")
     if not status["publishers"]:
@@ -118,7 +121,7 @@ def _actions(
         alert = store.alert(alert_id)
         if alert is None:
             return None
-        return Described(event_of(alert), alert.symbol, alert.source, severity_of(alert))
+        return Described(event_of(alert), alert.symbol, alert.source, severity_of(alert), can_be_muted(alert))
 
     return Actions(
         acknowledge=acknowledge,

@@ -17,7 +17,7 @@ from subscriber.deliveries import Decision, DigestKind, Message, Outcome, Reason
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.late import LateAnswer
 from subscriber.delivery.parcels import Parcel
-from subscriber.delivery.pauses import Announce, tell_stop
+from subscriber.delivery.pauses import Announce, tell_stop, tell_works
 from subscriber.delivery.reporting import Reporter
 from subscriber.delivery.settings import WorkerSettings
 from subscriber.delivery.telling import Teller
@@ -144,6 +144,8 @@ class Courier:
             self._desk.late.add(message, outcome)
             raise
         self._reporter.ended(parcel, outcome, decision, closed)
+        if outcome.accepted:
+            tell_works(self._desk, clock=self._clock, announce=self._announce)
         return closed
 
     def _send(self, message: Message) -> Outcome:

@@ -65,8 +65,6 @@ class ChannelDesk:
         self._since = clock.monotonic()
         self.storm = Storm(clock)
         self.holds = Holds(channel, self._pace, clock)
-        self._down_since: float | None = None
-        self._note_whether_up()
 
     @property
     def name(self) -> str:
@@ -82,12 +80,6 @@ class ChannelDesk:
     def up(self) -> bool:
         """Whether the last attempts went well, and its provider does not ask to be left alone for long."""
         return not self.paused and self._breaker.state is BreakerState.CLOSED and not self.holds.long
-
-    @property
-    def down_since(self) -> float | None:
-        """Since when it is not up, in monotonic seconds; None while it is."""
-        self._note_whether_up()
-        return self._down_since
 
     @property
     def since_us(self) -> int:
@@ -168,7 +160,6 @@ class ChannelDesk:
     def hold(self, seconds: float) -> None:
         """Send nothing for so long, as the provider asked; kept over a restart."""
         self.holds.hold(seconds)
-        self._note_whether_up()
 
     # --- what its answers say -------------------------------------------------------------------------------
 
@@ -189,7 +180,6 @@ class ChannelDesk:
             pauses = self._pause(outcome)
             after = self._breaker.state
         self._tell(before, after, outcome)
-        self._note_whether_up()
         return pauses
 
     def note_failed(self, outcome: Outcome, hold_seconds: float, opened_us: int) -> bool:
@@ -205,9 +195,7 @@ class ChannelDesk:
         """
         self.holds.note(outcome, hold_seconds)
         with self._lock:
-            pauses = opened_us >= self.since_us and self._pause(outcome)
-        self._note_whether_up()
-        return pauses
+            return opened_us >= self.since_us and self._pause(outcome)
 
     def probed(self, outcome: Outcome) -> None:
         """Take what a probe found.
@@ -223,7 +211,6 @@ class ChannelDesk:
             self._breaker.probed(self._clock.monotonic(), well=talks, answered=answered)
             after = self._breaker.state
         self._tell(before, after, outcome)
-        self._note_whether_up()
 
     def ask(self, who: str) -> Go | float:
         """Say what a thread may do now by the breaker, or how many seconds it is to wait; then it says `leave`."""
@@ -242,7 +229,6 @@ class ChannelDesk:
             self._breaker.nothing_to_send()
             after = self._breaker.state
         self._tell(before, after, None)
-        self._note_whether_up()
 
     def resume(self) -> bool:
         """Send again, after a person changed what was wrong; True when it was paused.
@@ -276,7 +262,6 @@ class ChannelDesk:
                 self._breaker.close()
             else:  # nobody put anything right: a failing provider is asked at once, and nothing is sent into the dark
                 self._breaker.hurry(self._since)
-        self._note_whether_up()
         self.wake.set()
         if paused:
             logger.warning("the channel is resumed", extra={"channel": self.name})
@@ -287,12 +272,6 @@ class ChannelDesk:
         if pauses:
             self._paused_at = self._clock.monotonic()
         return pauses
-
-    def _note_whether_up(self) -> None:
-        if self.up:
-            self._down_since = None
-        elif self._down_since is None:
-            self._down_since = self._clock.monotonic()
 
     def _wall_us(self, moment: float) -> int:
         return self._clock.now_us() + round((moment - self._clock.monotonic()) * MICROSECONDS)

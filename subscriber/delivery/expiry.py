@@ -7,6 +7,7 @@ again, and not in one for each hour of an outage. That message is an alert of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Final, Protocol
 
@@ -14,9 +15,10 @@ from bus.alerts import Severity, SystemEvent
 from bus.clock import Clock, from_us
 from subscriber.deliveries import Delivery, DeliveryState, PlannedDelivery, system_event_id
 from subscriber.delivery.reporting import Reporter
+from subscriber.delivery.settings import PlanFor
 from subscriber.policy.digest_text import expired_text
 from subscriber.store.expiring import Expired
-from subscriber.store.incoming import Incoming
+from subscriber.store.incoming import Incoming, is_held
 from subscriber.store.inserting import Accepted
 from subscriber.store.store import Store
 
@@ -54,6 +56,7 @@ class Expiry:
         *,
         zone: tzinfo,
         own_events: OwnEvents,
+        plan_for: PlanFor,
     ) -> None:
         """Begin with a look: what an earlier run ended may not be told yet.
 
@@ -64,6 +67,7 @@ class Expiry:
             clock: The daemon's.
             zone: Where the reader's clock is.
             own_events: Of the daemon.
+            plan_for: Plans an event for the channel.
         """
         self._channel = channel
         self._store = store
@@ -71,6 +75,7 @@ class Expiry:
         self._clock = clock
         self._zone = zone
         self._own_events = own_events
+        self._plan_for = plan_for
         self._look_at = self._tell_at = float("-inf")
         self._untold = True
 
@@ -113,14 +118,30 @@ class Expiry:
             self._untold = False
             return
         event = _event(self._channel, expired, self._zone, self._clock)
-        planned = (PlannedDelivery(self._channel, self._clock.now_us()),)
-        incoming = self._own_events.incoming(event, planned)
+        incoming = self._own_events.incoming(event, self._planned(event))
         accepted = self._store.tell_expired(self._channel, [each.delivery for each in expired], incoming)
         if accepted is None:  # another worker tells some of them: what is left is seen by the next look
             return
         self._tell_at = now + _TELL_SECONDS
         self._untold = len(expired) == _MOST_TOLD
         self._own_events.stored([incoming], accepted)
+
+    def _planned(self, event: SystemEvent) -> tuple[PlannedDelivery, ...]:
+        """Plan the event by the rules: quiet hours hold it, and nothing else counts it, groups it or ends it.
+
+        Where nothing holds it, it has a batch of its own: a storm's message would hide what it tells.
+        """
+        planned = self._plan_for(event, self._channel) or (PlannedDelivery(self._channel, self._clock.now_us()),)
+        return tuple(
+            replace(
+                each,
+                max_age_us=None,
+                dedup=None,
+                grouping=None,
+                batch=each.batch if is_held(each.batch) else f"expired:{event.id}",
+            )
+            for each in planned
+        )
 
 
 def _event(channel: str, expired: Sequence[Expired], zone: tzinfo, clock: Clock) -> SystemEvent:
@@ -135,6 +156,7 @@ def _event(channel: str, expired: Sequence[Expired], zone: tzinfo, clock: Clock)
         extra={
             "channel": channel,
             "expired": len(expired),
+            "counted": sum(each.more for each in expired),
             "may_have_arrived": sum(each.in_doubt for each in expired),
             "deliveries": ids[:_MOST_IDS],
         },

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from bus.clock import Clock
-from subscriber.deliveries import Delivery, priority_of
+from subscriber.deliveries import Delivery, DigestKind, priority_of
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.parcels import Parcel
 from subscriber.delivery.settings import WorkerSettings
@@ -63,7 +63,12 @@ class Folder:
                 return Wait(_CONTENDED_WAIT_SECONDS)
             return Parcel(held.deliveries, held.kind, held.message)
         room = self._room()
-        others = self._others(head) if needs_others(head, room) else ()
+        others: Sequence[int] = ()
+        if needs_others(head, room):
+            if self._store.database.is_postgresql:  # another daemon may tell the same storm
+                self._desk.storm.follow(lambda: self._store.last_digest_us(self._desk.name, DigestKind.STORM))
+                room = replace(room, since_storm_seconds=self._desk.storm.since_seconds)
+            others = self._others(head)
         if others:
             room = replace(room, slots=self._slots(len(others)))
         how = how_to_tell(head, others, room, self._clock.now_us())

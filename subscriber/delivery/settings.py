@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from bus.alerts import Alert
-from subscriber.deliveries import Button
+from subscriber.deliveries import Button, PlannedDelivery
 from subscriber.delivery.reporting import WakeChannels
 from subscriber.policy.retry import RetryPolicy
 from subscriber.policy.templates import Template
@@ -20,6 +20,8 @@ DEFAULT_INTERVAL_SECONDS: Final = 1.0
 PickTemplate = Callable[[str | None, str, str], Template | None]
 #: Which buttons an alert has on a channel.
 PickButtons = Callable[[str, Alert], Sequence[Button]]
+#: Plans an alert for one channel, by the rules that hold now; nothing where there are no rules.
+PlanFor = Callable[[Alert, str], tuple[PlannedDelivery, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,5 @@ class WorkerSettings:
     template_for: PickTemplate = lambda _name, _channel, _kind: None
     #: Picks the buttons below an alert.
     buttons_for: PickButtons = lambda _channel, _alert: ()
+    #: Plans for a channel what is its alone.
+    plan_for: PlanFor = lambda _alert, _channel: ()

@@ -16,6 +16,7 @@ from subscriber.policy.digest_text import render_digest, with_repeat
 from subscriber.policy.rendering import render
 from subscriber.policy.templates import Template
 from subscriber.policy.templating import emergency_parameters
+from subscriber.policy.wording import reason_text
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Teller:
             silent=delivery.handling.silent,
             more=delivery.more,
             more_seconds=max(delivery.published_us - since_us, 0) / MICROSECONDS,
+            reason=reason_text(delivery.step, delivery.batch),
             template=template,
             buttons=self._settings.buttons_for(delivery.channel, alert),
             on_fault=on_fault,

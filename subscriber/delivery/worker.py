@@ -97,7 +97,15 @@ class DeliveryWorker:
             stopping=self._stopping,
         )
         self._folder = Folder(name, desk, store, clock, settings)
-        self._expiry = Expiry(desk.name, store, reporter, clock, zone=settings.zone, own_events=own_events)
+        self._expiry = Expiry(
+            desk.name,
+            store,
+            reporter,
+            clock,
+            zone=settings.zone,
+            own_events=own_events,
+            plan_for=settings.plan_for,
+        )
         self._once = OncePerMinute(clock)
         self._uncertain = False
         self._thread = threading.Thread(target=self._run, name=f"deliver:{desk.name}", daemon=True)
@@ -184,6 +192,7 @@ class DeliveryWorker:
             return self._deliver(delivery)
         except LeaseLost:
             self._metrics.lease_lost()
+            self._uncertain = True  # one was lost: what was to be told with it is not to wait for the end of its lease
             logger.warning("another worker took over; this result is dropped", extra=delivery.log_fields())
             return 0.0
 

@@ -75,6 +75,7 @@ class AckRequest(_Request):
 
     author: Author = ""
     note: str = Field(default="", max_length=_TEXT_LIMIT)
+    via: Literal["api", "cli", "page"] = Field(default="api", description="By which way, for the record.")
 
 
 class ReloadRequest(_Request):
@@ -125,7 +126,7 @@ def add_policy(app: FastAPI, store: Store, parts: PolicyParts, guard: list[Depen
     def acknowledge(alert_id: UUID, request: AckRequest | None = None) -> Fields:
         """Say that a person knows of an alert: nobody further is woken for it."""
         given = request or AckRequest()
-        acknowledged = parts.acknowledge(alert_id, given.author, "api", given.note)
+        acknowledged = parts.acknowledge(alert_id, given.author, given.via, given.note)
         if acknowledged is None:
             raise HTTPException(404, f"There is no alert {alert_id}.")
         return success(acknowledged)

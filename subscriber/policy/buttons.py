@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from bus.alerts import Alert, Severity
+from bus.alerts import Alert, Severity, SystemEvent
 from subscriber.deliveries import Button, severity_of
 
+#: Whose events are the daemon's own.
+_DAEMON_SOURCE: Final = "alertbus"
 #: For how long the button mutes.
 MUTE_SECONDS: Final = 3600.0
 #: Telegram refuses a message of which a button holds more.
@@ -38,10 +40,23 @@ class Asked:
 
 
 def buttons_for(alert: Alert) -> tuple[Button, ...]:
-    """Return the buttons of an alert: *Acknowledge* and *Mute 1 h* for CRITICAL and WARNING, none for the rest."""
+    """Return the buttons of an alert: *Acknowledge* and *Mute 1 h* for CRITICAL and WARNING, none for the rest.
+
+    What `can_be_muted` says no to has no *Mute 1 h*.
+    """
     if severity_of(alert) not in _TOLD:
         return ()
-    return tuple(button_of(action, alert.id) for action in ButtonAction)
+    actions = ButtonAction if can_be_muted(alert) else (ButtonAction.ACKNOWLEDGE,)
+    return tuple(button_of(action, alert.id) for action in actions)
+
+
+def can_be_muted(alert: Alert) -> bool:
+    """Say whether a button may mute what is like an alert: not the daemon's own events.
+
+    What they are about, a publisher or a channel, stands in their description alone: a silence of the one would hold
+    those of all others.
+    """
+    return not (isinstance(alert, SystemEvent) and alert.source == _DAEMON_SOURCE)
 
 
 def button_of(action: ButtonAction, alert_id: UUID) -> Button:

@@ -119,7 +119,7 @@ def foot_line(deliveries: Sequence[Delivery], clock: DigestClock) -> Line:
     """Say how to see all of them, and from when to when they came."""
     identity = short_id(deliveries[0].alert)
     between = f"{clock.between(clock.first_us, clock.last_us)} {clock.zone_name()}".rstrip()
-    return Line(Rank.FOOT, f"all: alertbus-subscriber explain {identity}{SEPARATOR}{between}", copyable=identity)
+    return Line(Rank.FOOT, f"all: alertbus-subscriber digest {identity}{SEPARATOR}{between}", copyable=identity)
 
 
 def counted_text(more: int) -> str:

@@ -50,6 +50,10 @@ class ExpiredAlert(Protocol):
     def in_doubt(self) -> bool:
         """Whether a try of it may have reached the person."""
 
+    @property
+    def more(self) -> int:
+        """How many alerts like it were counted, for it to tell of."""
+
 
 def render_digest(
     deliveries: Sequence[Delivery],
@@ -124,6 +128,8 @@ def with_repeat(message: Message, limits: MessageLimits) -> Message:
 def expired_text(expired: Sequence[ExpiredAlert], zone: tzinfo) -> str:
     """Say which alerts were too old to be sent: each of a few, counts by event and symbol of many; they add up.
 
+    So do those that had been counted, and that these would have told of.
+
     Args:
         expired: At least one.
         zone: Where the reader's clock is.
@@ -135,7 +141,8 @@ def expired_text(expired: Sequence[ExpiredAlert], zone: tzinfo) -> str:
     first, last = (moment_text(instant(us, zone)) for us in (min(times), max(times)))
     when = f"of {first}" if first == last else f"from {first} to {last}"
     count = f"{len(expired):,} {'alert' if len(expired) == 1 else 'alerts'}"
-    lines = [f"{count} {when} waited too long and will not be sent one by one."]
+    counted = _counted(sum(each.more for each in expired))
+    lines = [f"{count}{counted} {when} waited too long and will not be sent one by one."]
     doubtful = sum(each.in_doubt for each in expired)
     if doubtful:
         lines.append(f"{doubtful:,} of them may have arrived.")
@@ -147,7 +154,8 @@ def expired_text(expired: Sequence[ExpiredAlert], zone: tzinfo) -> str:
 
 def _expired_line(alert: ExpiredAlert, zone: tzinfo) -> str:
     doubt = ["may have arrived"] if alert.in_doubt else []
-    return SEPARATOR.join([_what(alert), moment_text(instant(alert.published_us, zone)), *doubt])
+    what = f"{_what(alert)}{_counted(alert.more)}"
+    return SEPARATOR.join([what, moment_text(instant(alert.published_us, zone)), *doubt])
 
 
 def _expired_counts(expired: Sequence[ExpiredAlert]) -> Iterator[str]:
@@ -155,11 +163,20 @@ def _expired_counts(expired: Sequence[ExpiredAlert]) -> Iterator[str]:
     counted = Counter(map(_what, expired)).most_common()
     ranks = {_what(each): _rank(each) for each in expired}
     counted.sort(key=lambda each: -ranks[each[0]])
+    beside: Counter[str] = Counter()
+    for each in expired:
+        beside[_what(each)] += each.more
     for what, count in counted[:_NAMED]:
-        yield f"{count:,} {TIMES} {what}"
+        yield f"{count:,} {TIMES} {what}{_counted(beside[what])}"
     left = counted[_NAMED:]
     if left:
-        yield f"and {sum(count for _, count in left):,} more of {len(left):,} {'kind' if len(left) == 1 else 'kinds'}"
+        more = _counted(sum(beside[what] for what, _ in left))
+        kinds = "kind" if len(left) == 1 else "kinds"
+        yield f"and {sum(count for _, count in left):,} more of {len(left):,} {kinds}{more}"
+
+
+def _counted(more: int) -> str:
+    return f" (+{more:,} counted)" if more else ""
 
 
 def _what(alert: ExpiredAlert) -> str:

@@ -72,7 +72,7 @@ class ChannelStory:
         if batch.startswith(("silence:", "quiet:")):
             return f"it is held by {_holder(batch)}, and told at the end"
         if planned.handling.route == SAFETY_NET:
-            return "it is CRITICAL, and no route sends it to a channel"
+            return "it is sent now, to every channel: it is CRITICAL, and no route sends it to one"
         if planned.grouping is not None:
             return f"it is told with others of its group after {duration_text(planned.grouping.wait_us)} at most"
         return "it is sent now"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from bus.alerts import Action, Severity
@@ -86,7 +87,10 @@ def _closed(
     for word in words or ():
         values = set(parse(word.removeprefix(NOT).strip()))
         if not values:
-            reader.fault(path, f"{_FORM}; allowed: {allowed}")
+            bare, known = word.lstrip(f" {NOT}{_AT_LEAST}"), [str(each) for each in every]
+            near = get_close_matches(bare.upper(), known, n=1) or get_close_matches(bare.lower(), known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            reader.fault(path, f"must be of the words that are allowed: {allowed}{meant}")
             return frozenset()
         (refused if word.startswith(NOT) else given).update(values)
         only_refused &= word.startswith(NOT)

@@ -31,7 +31,7 @@ _SHORTEST_REST: Final = 12
 _FAULT_LIMIT: Final = 160
 
 
-def render(
+def render(  # noqa: PLR0913 - each is a thing that a message says or has
     alert: Alert,
     limits: MessageLimits,
     zone: tzinfo,
@@ -40,6 +40,7 @@ def render(
     silent: bool = False,
     more: int = 0,
     more_seconds: float = 0,
+    reason: str = "",
     template: Template | None = None,
     buttons: Sequence[Button] = (),
     on_fault: Callable[[str], None] | None = None,
@@ -54,11 +55,12 @@ def render(
         silent: Delivered without a sound.
         more: Alerts like it that were counted instead of sent; the text says so.
         more_seconds: In which these came.
+        reason: Why it is told now, or here, where that is not because it just happened.
         template: What to say in place of the built-in text; one that fails is told in a line of the built-in text.
         buttons: What a person may press below the message.
         on_fault: Is told why the template failed, in words that name no value of the alert.
     """
-    repeats = Repeats(possible_repeat, more, more_seconds)
+    repeats = Repeats(possible_repeat, more, more_seconds, reason)
     try:
         lines = lines_of(alert, zone, repeats) if template is None else _templated(template, alert, zone, repeats)
     except TemplateFault as fault:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bus.alerts import Alert, Severity
-from subscriber.deliveries import Dedup, DeliveryState, Grouping, PlannedDelivery, Why, severity_of
+from subscriber.deliveries import Dedup, DeliveryState, Grouping, Hold, PlannedDelivery, Why, severity_of
 from subscriber.policy.explaining import ChannelStory, Explanation, tried
 from subscriber.policy.fingerprints import fingerprint_of, group_of
 from subscriber.policy.quiet_hours import QuietHours, quiet_now, quiet_until
@@ -100,6 +100,7 @@ class Rules:
         planned: list[PlannedDelivery] = []
         treatment: Treatment | None = None
         dedup: Dedup | None = None
+        escalates = critical
         for choice in chosen:
             if choice.level is Level.OFF:
                 planned.append(_suppressed(choice, now_us, Why.OFF))
@@ -111,8 +112,36 @@ class Rules:
                 if held is None and choice.treatment is not treatment:
                     treatment = choice.treatment
                     dedup = _dedup(treatment.counting, alert, critical=critical)
-                planned.append(held or _sent(choice, alert, now_us, dedup, critical=critical))
+                sent = held or _sent(choice, alert, now_us, dedup, critical=critical, escalates=escalates)
+                escalates = escalates and sent.escalation is None  # once for each alert
+                planned.append(sent)
         return tuple(planned)
+
+    def hold(
+        self, alert: Alert, channel: str, route: str, now_us: int, *, silences: Sequence[ActiveSilence] = ()
+    ) -> Hold | None:
+        """Say what holds a delivery now that waited for something else; None where it can be told.
+
+        Quiet hours that drop hold it: it was promised.
+
+        Args:
+            alert: What it tells.
+            channel: Where.
+            route: The name of the route that planned it; one that is no more names no quiet hours.
+            now_us: The time.
+            silences: Those that nobody ended.
+        """
+        critical = severity_of(alert) is Severity.CRITICAL
+        quiet = self._quiet_of(channel, self._named_by(route))
+        silence = silence_of(alert, now_us, silences, critical=critical)
+        if silence is not None:
+            return Hold(silence.batch, quiet_until(quiet, silence.ends_us, critical=critical), silence.drops)
+        found = quiet_now(quiet, now_us, critical=critical)
+        return None if found is None else Hold(found.batch, quiet_until(quiet, now_us, critical=critical))
+
+    def is_quiet(self, channel: str, route: str, now_us: int, *, critical: bool) -> bool:
+        """Say whether quiet hours are in force now for what a route of this name sends to a channel."""
+        return quiet_now(self._quiet_of(channel, self._named_by(route)), now_us, critical=critical) is not None
 
     def explain(
         self,
@@ -134,11 +163,6 @@ class Rules:
             for choice, delivery in zip(chosen, planned, strict=True)
         )
         return Explanation(alert, now_us, tuple(tried(self.routes, alert)), stories)
-
-    def quiet_end_us(self, name: str, now_us: int) -> int | None:
-        """Return when the quiet hours of this name end; None where they are not in force, or there are none."""
-        quiet = self.quiet_hours.get(name)
-        return None if quiet is None else quiet.end_us(now_us)
 
     def fields(self) -> dict[str, Any]:
         """Return what is in force as plain data."""
@@ -178,8 +202,15 @@ class Rules:
 
     def _quiet(self, choice: Choice) -> list[QuietHours]:
         """Return the quiet hours that a choice keeps to: its route's, and its channel's."""
-        named = choice.treatment.quiet_hours
-        return [each for name, each in self.quiet_hours.items() if name in named or choice.channel in each.channels]
+        return self._quiet_of(choice.channel, choice.treatment.quiet_hours)
+
+    def _quiet_of(self, channel: str, named: Collection[str]) -> list[QuietHours]:
+        return [each for name, each in self.quiet_hours.items() if name in named or channel in each.channels]
+
+    def _named_by(self, route: str) -> tuple[str, ...]:
+        """Return the quiet hours that a route names."""
+        found = (each for top in self.routes for each in top.all() if each.name == route)
+        return next((each.treatment.quiet_hours for each in found), ())
 
     def _hours(self, choice: Choice) -> tuple[str, ...]:
         return tuple(each.name for each in self._quiet(choice))
@@ -231,7 +262,9 @@ def _dedup(counting: Counting | None, alert: Alert, *, critical: bool) -> Dedup 
     return Dedup(fingerprint_of(alert, counting.by, critical=critical), window_us)
 
 
-def _sent(choice: Choice, alert: Alert, now_us: int, dedup: Dedup | None, *, critical: bool) -> PlannedDelivery:
+def _sent(
+    choice: Choice, alert: Alert, now_us: int, dedup: Dedup | None, *, critical: bool, escalates: bool
+) -> PlannedDelivery:
     treatment = choice.treatment
     group = None if critical else treatment.group
     return PlannedDelivery(
@@ -242,5 +275,5 @@ def _sent(choice: Choice, alert: Alert, now_us: int, dedup: Dedup | None, *, cri
         batch=None if group is None else group_of(choice.handling.route, alert, group.by),
         dedup=dedup,
         grouping=None if group is None else Grouping(group.wait_us, group.interval_us),
-        escalation=treatment.escalation if critical else None,
+        escalation=treatment.escalation if escalates else None,
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from subscriber.deliveries import Escalation
 from subscriber.errors import RoutingError
 from subscriber.policy.hours_file import Zones, read_quiet_hours
 from subscriber.policy.matching import KINDS
@@ -134,8 +135,32 @@ def _check_routes(reader: Reader, rules: Rules, path: Path, routes: Sequence[Rou
             reader.hint((*place, "max_age"), "holds for CRITICAL, too: one that is older is told late, with others")
         if treatment.escalation not in {None, inherited.escalation} and not takes_critical:
             reader.hint((*place, "escalate"), "does nothing: only a CRITICAL is escalated, and the route takes none")
+        elif takes_critical and (rival := _escalates_first(routes[:index], route)) is not None:
+            told = f'does nothing for what the route "{rival.name}" takes, too: the first route that escalates counts'
+            reader.hint((*place, "escalate"), told)
         _check_routes(reader, rules, (*place, "routes"), route.children, (*above, route))
 
 
 def _taker(earlier: Iterable[Route], route: Route) -> Route | None:
     return next((each for each in earlier if not each.continue_ and each.match.covers(route.match)), None)
+
+
+def _escalates_first(earlier: Iterable[Route], route: Route) -> Route | None:
+    """Return a route that escalates, otherwise, what this one would escalate too, and lets it continue."""
+    wanted = _escalations(route)
+    return next(
+        (
+            each
+            for each in earlier
+            if each.continue_
+            and each.match.may_take_critical()
+            and not each.match.excludes(route.match)
+            and (first := _escalations(each))
+            and wanted - first
+        ),
+        None,
+    )
+
+
+def _escalations(route: Route) -> set[Escalation]:
+    return {each.treatment.escalation for each in route.all() if each.treatment.escalation is not None}

@@ -1,8 +1,9 @@
 """Where a template's text runs: Jinja2 with less in it than Jinja2 has, so that no template harms the daemon. Pure.
 
 A list says what a template may do: write values, choose, loop, assign, use a few filters and methods of texts. There
-are no macros, no includes, no powers. No value and no output grows beyond 20,000 characters, and all loops of one
-rendering make at most 10,000 turns together; the seconds that it takes follow from these, and are not measured.
+are no macros, no includes, no powers. No value and no output grows beyond 20,000 characters, and one rendering has a
+budget of 10,000 turns, which loops, filters, methods and comparisons take from; the seconds that it takes follow from
+these, and are not measured. Nothing is calculated when a template is only compiled.
 """
 
 from __future__ import annotations
@@ -19,14 +20,36 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-#: Characters of a template; those of any value in it, and of what it writes.
+from subscriber.policy.template_budget import (
+    CHARACTERS_A_TURN,
+    OUTPUT_LIMIT,
+    TURNS_LIMIT,
+    Budget,
+    TemplateFault,
+    check_integers,
+    check_size,
+)
+
+__all__ = [
+    "OUTPUT_LIMIT",
+    "RANGE_LIMIT",
+    "ROUND_LIMIT",
+    "TEMPLATE_LIMIT",
+    "TURNS_LIMIT",
+    "Compiled",
+    "Sandbox",
+    "TemplateFault",
+]
+
+#: Characters of a template.
 TEMPLATE_LIMIT: Final = 10_000
-OUTPUT_LIMIT: Final = 20_000
-#: Turns of all loops of one rendering.
-TURNS_LIMIT: Final = 10_000
 RANGE_LIMIT: Final = 1_000
-_TURNS: Final = "_turns"
+#: Digits that a number is rounded to, on both sides of the point: an integer takes longer the more there are.
+ROUND_LIMIT: Final = 20
+_BUDGET: Final = "_budget"
 _COUNTED: Final = "_counted"
+_CHARGED: Final = "_charged"
+_BUILT: Final = "_built"
 _JOINED: Final = "_joined"
 _SYNTAX: Final = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.With),
@@ -39,6 +62,10 @@ _FILTERS: Final = (
     *("abs", "capitalize", "first", "float", "int", "items", "last", "length", "list", "lower", "max", "min"),
     *("sort", "title", "trim", "truncate", "unique", "upper"),
 )
+#: What these do takes as long for a long list as for a short one.
+_FREE: Final = frozenset({"first", "items", "last", "length"})
+#: What these do with a text, they do with each of its characters.
+_BY_ITEM: Final = frozenset({"join", "list", "max", "min", "sort", "unique"})
 _TESTS: Final = ("defined", "undefined", "none", "number", "string", "mapping", "sequence", "boolean", "in")
 _TEXT_METHODS: Final = frozenset(
     {"endswith", "lower", "lstrip", "removeprefix", "removesuffix", "rstrip", "split", "startswith", "strip", "upper"}
@@ -50,14 +77,10 @@ Compiled = jinja2.Template
 _SPEAKING: Final = (TemplateError, TypeError, ZeroDivisionError, OverflowError)
 
 
-class TemplateFault(ValueError):
-    """A template is wrong, or could not be filled in; the message is for the person who wrote it."""
-
-
 class Sandbox(ImmutableSandboxedEnvironment):
     """Compiles templates and fills them in."""
 
-    intercepted_binops = frozenset({"+", "*", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
     def __init__(
         self, names: Collection[str], filters: Mapping[str, Callable[..., object]], shown: Callable[[object], str]
@@ -65,20 +88,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Take the names and filters that templates may use; `shown` writes a value."""
         told = partial(_shown, shown)
         super().__init__(
-            undefined=StrictUndefined, finalize=told, trim_blocks=True, lstrip_blocks=True, optimized=False
+            undefined=StrictUndefined,
+            finalize=_at_run_time(told),
+            trim_blocks=True,
+            lstrip_blocks=True,
+            optimized=False,
         )
         self._names = frozenset(names)
         given: dict[str, Callable[..., Any]] = self.filters
-        self.filters = {name: given[name] for name in _FILTERS}
-        self.filters |= {
-            "count": given["length"],
-            "default": _default,
-            "d": _default,
+        free = {name: given[name] for name in _FREE}
+        own: dict[str, Callable[..., Any]] = {
+            "join": partial(_joined, told),
             "replace": _replaced,
             "round": _rounded,
         }
-        self.filters |= {"join": partial(_joined, told), _JOINED: partial(_joined, told), _COUNTED: _counted}
-        self.filters |= {name: _passing_none(each) for name, each in filters.items()}
+        own |= {name: _passing_none(each) for name, each in filters.items()}
+        charged = {name: given[name] for name in _FILTERS if name not in _FREE} | own
+        self.filters = free | {name: _charging(each, by_item=name in _BY_ITEM) for name, each in charged.items()}
+        self.filters |= {"count": given["length"], "default": _default, "d": _default}
+        self.filters |= {_COUNTED: _counted, _CHARGED: _charged, _BUILT: _built}
+        self.filters[_JOINED] = self.filters["join"]
         self.tests = {name: self.tests[name] for name in _TESTS}
         self.globals.clear()
         self.globals["range"] = _range
@@ -99,6 +128,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise TemplateFault(f"line {error.lineno}: {error.message}") from None
         except (RecursionError, MemoryError, SyntaxError):  # Python's own limits
             raise TemplateFault("it is nested too deeply") from None
+        except TemplateFault:
+            raise
+        except ValueError:  # Python reads and writes no longer ones
+            raise TemplateFault("it has a number of too many digits") from None
 
     def filled(self, template: Compiled, values: Mapping[str, object]) -> str:
         """Write a template with these values.
@@ -109,11 +142,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         parts: list[str] = []
         length = 0
         try:
-            for part in template.generate({**values, _TURNS: [0]}):
+            for part in template.generate({**values, _BUDGET: Budget()}):
                 parts.append(part)
                 length += len(part)
-                if length > OUTPUT_LIMIT:
-                    raise TemplateFault(_too_long())
+                check_size(length)
         except Exception as error:  # noqa: BLE001 - a template is code, and may raise anything
             lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if _is_template(frame.f_code)]
             place = f"line {lines[-1]}: " if lines else ""
@@ -140,16 +172,30 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return super().getitem(obj, argument)
         return obj.get(argument) if isinstance(obj, Mapping) else self.undefined("there is no such item")
 
+    def call(self, context: Context, obj: Any, /, *arguments: Any, **options: Any) -> Any:
+        """Call what may be called; what a method of a text goes through is charged, and the list that it makes."""
+        budget = _budget_of(context)
+        budget.charge(getattr(obj, "__self__", None), *arguments)
+        result = super().call(context, obj, *arguments, **options)
+        if isinstance(result, list):
+            budget.charge(result)
+        return result
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Calculate, but let no text or list become large, and format nothing by a text's own orders."""
-        sizes = [len(each) for each in (left, right) if isinstance(each, str | list | tuple)]
-        if sizes and operator == "%":
+        """Calculate, but let no text, list or number become large, and format nothing by a text's own orders."""
+        check_integers(left, right)
+        sized = [each for each in (left, right) if isinstance(each, str | list | tuple)]
+        if sized and operator == "%":
             raise TypeError("% is for numbers; write texts with ~")
-        if sizes and operator == "*":
-            sizes = [sizes[0] * max(each, 0) for each in (left, right) if isinstance(each, int)]
-        if sum(sizes) > OUTPUT_LIMIT:
-            raise TemplateFault(_too_long())
-        return super().call_binop(context, operator, left, right)
+        budget = _budget_of(context)
+        size = budget.charge(*sized)
+        if operator == "*":
+            size *= max((each for each in (left, right) if isinstance(each, int)), default=1)
+        check_size(size)
+        result = super().call_binop(context, operator, left, right)
+        check_integers(result)
+        budget.charge(result)
+        return result
 
     def _check(self, tree: nodes.Template) -> None:
         for node in tree.find_all(nodes.Node):
@@ -164,28 +210,84 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Bounding(NodeTransformer):
-    """Puts the limits into a template: loops count their turns, and `~` its characters."""
+    """Puts the limits into a template: whatever goes through a list or a text takes from the budget."""
 
     def generic_visit(self, node: nodes.Node, *arguments: Any, **options: Any) -> nodes.Node:
         """Change a node after all that is below it."""
         node = super().generic_visit(node, *arguments, **options)
-        if isinstance(node, nodes.For):
-            node.iter = _filter(node.iter, _COUNTED)
-        return _filter(nodes.List(node.nodes), _JOINED) if isinstance(node, nodes.Concat) else node
+        match node:
+            case nodes.For():
+                node.iter = _filter(node.iter, _COUNTED)
+            case nodes.Compare() | nodes.Operand():
+                node.expr = _filter(node.expr, _CHARGED)
+            case nodes.Test(args=list(given)):
+                node.args = [_filter(each, _CHARGED) for each in given]
+            case nodes.Getitem(arg=nodes.Slice()):
+                node.node = _filter(node.node, _CHARGED)
+            case nodes.Concat():
+                return _filter(nodes.List(node.nodes), _JOINED)
+            case nodes.List() | nodes.Dict() | nodes.Tuple(ctx="load"):
+                return _filter(node, _BUILT)
+        return node
 
 
 def _filter(node: nodes.Node, name: str) -> nodes.Filter:
-    return nodes.Filter(cast("nodes.Expr", node), name, [], [], None, None)
+    return nodes.Filter(cast("nodes.Expr", node), name, [], [], None, None, lineno=node.lineno)
+
+
+def _at_run_time(told: Callable[[object], str]) -> Callable[[Context, object], str]:
+    """Write values only where there is a rendering: Jinja2 would write constants while it compiles."""
+
+    @pass_context
+    def finalize(_context: Context, value: object) -> str:
+        return told(value)
+
+    return finalize
+
+
+def _budget_of(context: Context) -> Budget:
+    return cast("Budget", context.resolve(_BUDGET))
 
 
 @pass_context
 def _counted(context: Context, items: Iterable[object]) -> Iterator[object]:
-    turns: Any = context.resolve(_TURNS)
+    budget = _budget_of(context)
     for item in items:
-        turns[0] += 1
-        if turns[0] > TURNS_LIMIT:
-            raise TemplateFault(f"its loops make more than {TURNS_LIMIT} turns")
+        budget.spend(1)
         yield item
+
+
+@pass_context
+def _charged(context: Context, value: object) -> object:
+    _budget_of(context).charge(value)
+    return value
+
+
+@pass_context
+def _built(context: Context, value: object) -> object:
+    check_size(_budget_of(context).charge(value))
+    return value
+
+
+def _charging(function: Callable[..., object], *, by_item: bool) -> Callable[..., object]:
+    """Let a filter take from the budget by the length of what it gets, once more for each long orders of a text.
+
+    With `pass_context` Jinja2 calculates nothing by it while it compiles.
+    """
+    wanted = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
+
+    @pass_context
+    @wraps(function)
+    def charging(context: Context, value: object, *arguments: object, **options: object) -> object:
+        orders = sum(len(each) for each in (*arguments, *options.values()) if isinstance(each, str))
+        if isinstance(value, Iterator) or (by_item and isinstance(value, str)):
+            value = _counted(context, value)
+        else:
+            _budget_of(context).charge(value, times=1 + orders // CHARACTERS_A_TURN)
+        passed = {"context": context, "eval_context": context.eval_ctx, "environment": context.environment}
+        return function(*([passed[wanted]] if wanted else []), value, *arguments, **options)
+
+    return charging
 
 
 def _shown(shown: Callable[[object], str], value: object) -> str:
@@ -193,21 +295,25 @@ def _shown(shown: Callable[[object], str], value: object) -> str:
 
 
 def _joined(shown: Callable[[object], str], items: Iterable[object], separator: str = "") -> str:
-    parts = [shown(item) for item in items]
-    if sum(map(len, parts)) + len(separator) * len(parts) > OUTPUT_LIMIT:
-        raise TemplateFault(_too_long())
+    parts: list[str] = []
+    length = 0
+    for item in items:
+        parts.append(shown(item))
+        length += len(parts[-1]) + len(separator)
+        check_size(length - len(separator))
     return separator.join(parts)
 
 
 def _replaced(text: str, old: str, new: str) -> str:
     if not old:
         raise TemplateFault("replace needs what to replace")
-    if len(text) + text.count(old) * len(new) > OUTPUT_LIMIT:
-        raise TemplateFault(_too_long())
+    check_size(len(text) + text.count(old) * len(new))
     return text.replace(old, new)
 
 
 def _rounded(number: float | None, digits: int = 0) -> float | None:
+    if not -ROUND_LIMIT <= digits <= ROUND_LIMIT:
+        raise TemplateFault(f"round takes -{ROUND_LIMIT} to {ROUND_LIMIT} digits")
     return None if number is None else round(number, digits)
 
 
@@ -240,7 +346,3 @@ def _words_of(error: Exception) -> str:
     if isinstance(error, (TemplateFault, *_SPEAKING)):
         return str(error)
     return type(error).__name__
-
-
-def _too_long() -> str:
-    return f"it makes a text of more than {OUTPUT_LIMIT} characters"

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Final
 
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
-from subscriber.deliveries import event_of, severity_of
+from subscriber.deliveries import Step, event_of, severity_of
 from subscriber.policy.cleaning import clean_line, clean_lines
 from subscriber.policy.figures import compared_text, gain_text, money_text, number_text, span_text
 
@@ -69,6 +69,7 @@ class Repeats:
     possible: bool = False  #: an earlier attempt may have reached the person, who is told so
     more: int = 0  #: alerts like it that were counted instead of sent
     more_seconds: float = 0  #: in which these came
+    reason: str = ""  #: why it is told now, or here, where that is not because it just happened
 
 
 #: There are none.
@@ -97,6 +98,26 @@ def lines_of(alert: Alert, zone: tzinfo, repeats: Repeats = ALONE) -> list[Line]
     return [line for line in lines if line.text]
 
 
+def reason_text(step: str, batch: str | None) -> str:
+    """Say why a delivery is told now, or here; nothing where it is told because it just happened.
+
+    Args:
+        step: Which turn of its alert planned it.
+        batch: What it was held by, where it was.
+    """
+    kind, _, name = (batch or "").partition(":")
+    match step, kind:
+        case Step.FALLBACK.value, _:
+            return "told here because another channel could not"
+        case Step.FIRST.value, "quiet":
+            return f"held in the quiet hours {clean_line(name)}"
+        case Step.FIRST.value, "silence":
+            return f"told at the end of silence {clean_line(name)}"
+        case Step.FIRST.value, _:
+            return ""
+    return f"nobody acknowledged it so far: {step}"
+
+
 def head_of(alert: Alert) -> str:
     """Say how bad, and what."""
     return _trade_head(alert) if isinstance(alert, AgentAction) else _event_head(alert)
@@ -105,7 +126,9 @@ def head_of(alert: Alert) -> str:
 def repeat_lines(repeats: Repeats) -> list[Line]:
     """Say what else a message stands for, where it does."""
     span = f" in {span_text(repeats.more_seconds)}" if repeats.more_seconds else ""
-    lines = [Line(Rank.MORE, f"and {repeats.more:,} more{span}")] if repeats.more else []
+    lines = [Line(Rank.MORE, repeats.reason)] if repeats.reason else []
+    if repeats.more:
+        lines.append(Line(Rank.MORE, f"and {repeats.more:,} more{span}"))
     return [*lines, Line(Rank.REPEAT, REPEAT_TEXT)] if repeats.possible else lines
 
 

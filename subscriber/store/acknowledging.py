@@ -5,20 +5,20 @@ Lock order: the alert, its escalation, deliveries.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, union, update
 
 from subscriber.deliveries import DeliveryState, Why, escalation_step
 from subscriber.store import schema
 from subscriber.store.changes import ChangeKind, Fields, note_change
 from subscriber.store.database import repeated
 from subscriber.store.leases import FREE
-from subscriber.store.part import StorePart, storable
+from subscriber.store.part import StorePart, chunks, storable
 from subscriber.store.turns import EscalationEnd
 
 _queue: Final = schema.notification_queue
@@ -51,7 +51,8 @@ class Acknowledging(StorePart):
     def acknowledge(self, alert_id: UUID, author: str, via: str, note: str = "") -> Acknowledged | None:
         """Note that a person knows of an alert: its escalation ends, and no delivery of that is begun any more.
 
-        What may have reached somebody, is being sent, or is told in a digest whose text is fixed stays as it is.
+        The same goes for the alerts of which it tells: they were counted, and it took their place. What may have
+        reached somebody, is being sent, or is told in a digest whose text is fixed stays as it is.
 
         Args:
             alert_id: Which one.
@@ -75,21 +76,50 @@ class Acknowledging(StorePart):
                 return None
             new = connection.execute(first).one_or_none() is not None
             row = connection.execute(_stored, {"which": key}).one()
-            given = {"which": key, "now_us": now_us}
-            connection.execute(_end_escalation, given)
-            suppressed = Counter(connection.scalars(_suppress, given).all())
+            suppressed: Counter[str] = Counter()
+            for some in chunks(sorted({key, *_told_by(connection, key)})):
+                given = {"ids": some, "now_us": now_us}
+                connection.execute(_lock_escalations, given)
+                connection.execute(_end_escalation, given)
+                suppressed.update(connection.scalars(_suppress, given).all())
             if new:
                 detail = {"alert_id": str(alert_id), "note": row.note}
                 note_change(connection, ChangeKind.ACKNOWLEDGED, row.author, row.via, detail, now_us)
         return Acknowledged(alert_id, row.at_us, row.author, row.via, row.note, new, dict(suppressed))
 
 
+def _told_by(connection: Connection, key: bytes) -> set[bytes]:
+    """Return the alerts that escalate, or have, and of which an alert tells in their place, also by others between."""
+    tells: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    seen: set[bytes] = set()
+    found = set(connection.scalars(_escalating).all())
+    while found:
+        seen |= found
+        tellers: set[bytes] = set()
+        for some in chunks(sorted(found)):
+            for row in connection.execute(_tellers, {"ids": some}):
+                tells[row.told_by].add(row.alert_id)
+                tellers.add(row.told_by)
+        found = tellers - seen
+    told: set[bytes] = set()
+    found = {key}
+    while found:
+        found = {each for teller in found for each in tells[teller]} - told
+        told |= found
+    return told
+
+
+_ids: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
 # Others may go on to refer to the alert: see `fallbacks.py`.
 _lock_alert: Final = select(_alert.c.id).where(_alert.c.id == bindparam("which")).with_for_update(key_share=True)
 _stored: Final = select(_acknowledgement).where(_acknowledgement.c.alert_id == bindparam("which"))
+_of_these: Final = _escalation.c.alert_id.in_(_ids) & _escalation.c.ended_us.is_(None)
+_lock_escalations: Final = (
+    select(_escalation.c.alert_id).where(_of_these).order_by(_escalation.c.alert_id).with_for_update()
+)
 _end_escalation: Final = (
     update(_escalation)
-    .where(_escalation.c.alert_id == bindparam("which"), _escalation.c.ended_us.is_(None))
+    .where(_of_these)
     .values(ended_us=bindparam("now_us"), ended_why=EscalationEnd.ACKNOWLEDGED.value)
 )
 _escalations: Final = _queue.c.step.startswith(escalation_step(1).removesuffix("1"))
@@ -102,10 +132,19 @@ _is_untold: Final = (
 )
 _untold: Final = (
     select(_queue.c.id)
-    .where(_queue.c.alert_id == bindparam("which"), _escalations, _is_untold)
+    .where(_queue.c.alert_id.in_(_ids), _escalations, _is_untold)
     .order_by(_queue.c.id)
     .with_for_update()
     .cte("untold")
+)
+_escalating: Final = union(
+    select(_escalation.c.alert_id).where(_escalation.c.ended_us.is_(None)),
+    select(_queue.c.alert_id).where(schema.OPEN, _escalations),
+)
+_tellers: Final = (
+    select(_queue.c.alert_id, _queue.c.told_by)
+    .where(_queue.c.alert_id.in_(_ids), _queue.c.why == Why.DEDUP.value, _queue.c.told_by.is_not(None))
+    .distinct()
 )
 _suppress: Final = (
     update(_queue)

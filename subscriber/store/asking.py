@@ -10,12 +10,13 @@ from collections import defaultdict
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, func, or_, select
 
 from subscriber.deliveries import Reason
 from subscriber.store import schema
 from subscriber.store.changes import Fields
 from subscriber.store.history import History
+from subscriber.store.incoming import HELD_BATCHES
 
 _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
@@ -106,6 +107,24 @@ class Asking(History):
             "at_us": newest.closed_us,
         }
 
+    def held_count(self) -> int:
+        """Count what waits for the end of a silence or of quiet hours.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            return connection.scalar(_held, {"now": self._now_us()}) or 0
+
+    def silences_now(self) -> int:
+        """Count the silences that hold or drop alerts now.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            return connection.scalar(_silences_now, {"now": self._now_us()}) or 0
+
     def fetch_pending_notifications(self, limit: int = 50) -> list[Fields]:
         """Return what waits to be sent, in the order of sending.
 
@@ -120,6 +139,17 @@ class Asking(History):
         return [{**row._mapping, "payload": json.loads(row.payload)} for row in rows]  # noqa: SLF001 - its public name
 
 
+_held: Final = select(func.count()).where(
+    schema.OPEN,
+    or_(*(_queue.c.batch.startswith(prefix) for prefix in HELD_BATCHES)),
+    _queue.c.due_at > bindparam("now", type_=BigInteger),
+)
+_silence: Final = schema.silence
+_silences_now: Final = select(func.count()).where(
+    schema.UNENDED,
+    _silence.c.starts_us <= bindparam("now", type_=BigInteger),
+    _silence.c.ends_us > bindparam("now", type_=BigInteger),
+)
 _open_counts: Final = (
     select(_queue.c.channel, func.count().label("waiting")).where(schema.OPEN).group_by(_queue.c.channel)
 )

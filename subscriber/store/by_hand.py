@@ -8,6 +8,7 @@ from sqlalchemy import null, select, update
 
 from subscriber.deliveries import OPEN_STATES, DeliveryState
 from subscriber.store import schema
+from subscriber.store.changes import ChangeKind, note_change
 from subscriber.store.database import repeated
 from subscriber.store.digests import leave_digests, lock_members
 from subscriber.store.interruptions import settle_leaving
@@ -18,6 +19,8 @@ _queue: Final = schema.notification_queue
 
 #: The plan's word for what `DeliveryState` calls accepted.
 SENT: Final = "sent"
+#: By which way it was changed: whoever calls the store is not known to it.
+VIA: Final = "store"
 
 
 class ByHand(StorePart):
@@ -27,7 +30,7 @@ class ByHand(StorePart):
     def mark_notification_sent(self, id: int, status: str) -> bool:  # noqa: A002 - the plan's name
         """Set a delivery's state by hand, whoever holds it; the holder's own result is then dropped.
 
-        It leaves the digest that it is in, whose other members stay as they are.
+        It leaves the digest that it is in, whose other members stay as they are. The change is recorded with it.
 
         Args:
             id: The delivery, as `fetch_pending_notifications` tells it.
@@ -56,8 +59,10 @@ class ByHand(StorePart):
             held = connection.execute(select(_queue.c.digest).where(_queue.c.id == id).with_for_update()).one_or_none()
             settle_leaving(connection, id, now_us)
             connection.execute(update(_queue).where(_queue.c.id == id).values({**FREE, **ended}))
-            if held is not None and held.digest is not None:  # it may have come into one meanwhile
-                leave_digests(connection, [id], now_us)
+            if held is not None:
+                if held.digest is not None:  # it may have come into one meanwhile
+                    leave_digests(connection, [id], now_us)
+                note_change(connection, ChangeKind.STATE_SET, "", VIA, {"delivery": id, "state": state.value}, now_us)
         return held is not None
 
 

@@ -38,7 +38,7 @@ class Changes(StorePart):
         Args:
             what: What was changed.
             author: Who did it, as far as that is known.
-            via: By which way: api, cli, page, telegram, file or signal.
+            via: By which way: api, cli, page, telegram, file, signal or start.
             detail: Plain data for JSON, without secrets.
 
         Raises:
@@ -62,6 +62,17 @@ class Changes(StorePart):
             wanted = wanted.where(_change.c.id < before)
         with self.database.reading() as connection:
             return [change_fields(row) for row in connection.execute(wanted)]
+
+    def last_change(self, what: ChangeKind) -> Fields | None:
+        """Return the newest change of a kind, with the fields of `changes`; None where there is none.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        wanted = select(_change).where(_change.c.what == what.value).order_by(_change.c.id.desc()).limit(1)
+        with self.database.reading() as connection:
+            row = connection.execute(wanted).one_or_none()
+        return None if row is None else change_fields(row)
 
 
 def note_change(

@@ -1,14 +1,15 @@
 """Finds the conditions that still hold when a silence ends: `subscriber.deliveries.condition_of` what it dropped.
 
-A condition's newest delivery of each channel stands for it.
+A condition's newest delivery of each channel stands for it. What the daemon itself tells is a condition for each event,
+for all of these have one source and no symbol: it holds until another one of its events resolves it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, case, func, select
 
 from bus.alerts import SystemEvent
 from subscriber.deliveries import DeliveryState, Why
@@ -36,23 +37,26 @@ def still_holding(connection: Connection, batch: str, since_us: int) -> list[int
     newest = connection.execute(_newest, {"dropped_by": batch}).all()
     known = _acknowledged(connection, [row.alert_id for row in newest])
     rows = [row for row in newest if row.alert_id not in known]
-    old = {row.alert_id: row.number for row in rows if row.published_us < since_us and row.stream is None}
-    lasting = _unresolved(connection, old)
-    return sorted(row.id for row in rows if row.published_us >= since_us or row.alert_id in lasting)
+    own = {row.alert_id: row.number for row in rows if row.stream is None}
+    alerts = {key: alert for key, alert in alerts_of(connection, own).items() if isinstance(alert, SystemEvent)}
+    begun = {key: own[key] for key, alert in alerts.items() if alert.resolves is None}
+    # nobody was told of its beginning, so nobody has to be told of its end
+    ended = {key for key, alert in alerts.items() if alert.resolves is not None and alert.resolves.bytes in begun}
+    lasting = _unresolved(connection, begun)
+    over = (begun.keys() - lasting) | ended
+    return sorted(
+        row.id for row in rows if row.alert_id in lasting or (row.published_us >= since_us and row.alert_id not in over)
+    )
 
 
 def _acknowledged(connection: Connection, ids: Collection[bytes]) -> set[bytes]:
     return {key for some in chunks(sorted(set(ids))) for key in connection.scalars(_acknowledgements, {"ids": some})}
 
 
-def _unresolved(connection: Connection, own: dict[bytes, int]) -> set[bytes]:
-    """Return those of the daemon's own events that tell of something, and whose end no other one tells."""
-    beginnings = {
-        key
-        for key, alert in alerts_of(connection, own).items()
-        if isinstance(alert, SystemEvent) and alert.resolves is None
-    }
-    after = min((own[key] for key in beginnings), default=None)
+def _unresolved(connection: Connection, begun: Mapping[bytes, int]) -> set[bytes]:
+    """Return those of the daemon's own events, given with their numbers, whose end no later one tells."""
+    beginnings = set(begun)
+    after = min(begun.values(), default=None)
     while beginnings and after is not None:
         rows = connection.execute(_own_since, {"after": after, "most": _AT_ONCE}).all()
         for row in rows:
@@ -64,7 +68,15 @@ def _unresolved(connection: Connection, own: dict[bytes, int]) -> set[bytes]:
 
 
 _ids: Final[BindParameter[bytes]] = bindparam("ids", expanding=True)
-_condition: Final = (_queue.c.channel, _alert.c.source, _alert.c.event_type, _alert.c.symbol, _alert.c.agent_name)
+_own_id: Final = case((_alert.c.stream.is_(None), _alert.c.id))
+_condition: Final = (
+    _queue.c.channel,
+    _alert.c.source,
+    _alert.c.event_type,
+    _alert.c.symbol,
+    _alert.c.agent_name,
+    _own_id,
+)
 _ranked: Final = (
     select(
         _queue.c.id,

@@ -49,7 +49,7 @@ class Window:
     carrier: Carrier | None = None
     replaced: Carrier | None = None  #: the stored carrier of which a newer alert of this batch tells
 
-    def take(self, alert: bytes, published_us: int, window_us: int, now_us: int) -> bool:
+    def take(self, alert: bytes, published_us: int, window_us: int, now_us: int, group_us: int = 0) -> bool:
         """Take the next alert.
 
         Args:
@@ -57,12 +57,13 @@ class Window:
             published_us: When it was published.
             window_us: How long a window is.
             now_us: The time of storing.
+            group_us: For how long, at most, its group holds what the end of a window lets go; 0 without one.
 
         Returns:
             Whether it is told at once; otherwise the carrier tells of it, which may be itself.
         """
         if self.carrier is not None and self.carrier.waiting:
-            self._count(self.carrier, alert, published_us, now_us + window_us)
+            self._count(self.carrier, alert, published_us, now_us + window_us + group_us)
             return False
         # never later than a window from now: somebody may have set a clock back, or made the window shorter
         end_us = min(self._end_us(window_us, now_us), now_us + window_us)

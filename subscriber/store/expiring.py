@@ -34,6 +34,7 @@ class Expired:
     symbol: str | None
     published_us: int
     in_doubt: bool  #: a try of it may have arrived
+    more: int = 0  #: how many alerts it was to tell of beside its own: nobody else does
 
 
 class Expiring(Inserting):
@@ -67,6 +68,7 @@ class Expiring(Inserting):
                 row.symbol,
                 row.published_us,
                 row.possible_repeat,
+                row.more or 0,
             )
             for row in rows
         ]
@@ -132,6 +134,7 @@ _untold: Final = (
         _queue.c.alert_id,
         _queue.c.published_us,
         _queue.c.possible_repeat,
+        _queue.c.more,
         _alert.c.event_type,
         _alert.c.severity,
         _alert.c.symbol,

@@ -213,6 +213,7 @@ _now: Final = bindparam("now", type_=BigInteger)
 #: What no attempt was made for, and no person decided about; and what is not too old.
 _UNTRIED: Final[Sequence[ColumnElement[bool]]] = (
     _queue.c.digest.is_(None),
+    _queue.c.open_attempt.is_(None),  # a worker that went away may have told it
     _queue.c.status == DeliveryState.PENDING.value,
     _queue.c.retries == 0,
     _queue.c.possible_repeat == false(),

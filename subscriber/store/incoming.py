@@ -142,12 +142,14 @@ def delivery_rows(item: Incoming, now_us: int, placements: Placements) -> Iterat
     priority = priority_of(item.alert)
     key = item.alert.id.bytes
     for planned in item.planned if len(item.planned) < 2 else planned_once(item.planned):
-        state, due_us = planned.state, planned.due_at_us
+        state, due_us, age_us = planned.state, planned.due_at_us, planned.max_age_us
         why, finished_us = planned.why, None if state in OPEN_STATES else now_us
         more = more_since_us = told_by = None
         placed = placements.get((key, planned.channel)) if placements and planned.step is Step.FIRST else None
         if placed is not None:
             due_us, more, more_since_us, told_by = placed
+            if age_us is not None:  # as where people chose the time: what is held on purpose grows no older meanwhile
+                age_us += max(due_us - planned.due_at_us, 0)
             if told_by is not None:
                 state, why, finished_us = DeliveryState.SUPPRESSED, Why.DEDUP, now_us
         yield (
@@ -165,7 +167,7 @@ def delivery_rows(item: Incoming, now_us: int, placements: Placements) -> Iterat
             False,
             finished_us,
             None if planned.handling is PLAIN else handling_text(planned.handling),
-            None if planned.max_age_us is None else item.published_us + planned.max_age_us,
+            None if age_us is None else item.published_us + age_us,
             None if planned.batch is None else storable(planned.batch),
             more,
             more_since_us,

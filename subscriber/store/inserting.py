@@ -75,7 +75,7 @@ def store_new(
 ) -> tuple[list[Incoming], list[Incoming], Planned]:
     """Insert alerts that are new, with all that is planned for them.
 
-    Lock order: alerts, escalations, windows, deliveries.
+    Lock order: alerts, windows, the deliveries that tell at a window's end, escalations.
 
     Args:
         connection: A writing transaction that has locked the alerts' streams.
@@ -87,8 +87,8 @@ def store_new(
         The new alerts, the others, and what was planned.
     """
     inserted, others = insert_alerts(connection, ordered, now_us)
-    begin_and_end(connection, inserted, now_us)
     applied = apply_windows(connection, database, inserted, now_us)
+    begin_and_end(connection, inserted, applied, now_us)
     rows: list[Row] = []
     for item in inserted:
         if item.planned:

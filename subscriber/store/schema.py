@@ -238,6 +238,7 @@ channel_memory: Final = Table(
     Column("moved_from", Text, comment="a digest of the configured target that has moved"),
     Column("moved_to", Text),
     Column("target", Text, comment="a digest of the configured target that all of this is about"),
+    Column("paused_by", Text, comment="the alert that told of its pause, until one tells that it works again"),
 )
 
 #: Messages that tell many deliveries; what one says, and of whom, is fixed when its first attempt is opened.

@@ -8,10 +8,9 @@ Lock order: the silence, then deliveries by their ids.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, insert, null, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, insert, select, update
 
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import DeliveryState, Why
@@ -19,8 +18,8 @@ from subscriber.store import schema
 from subscriber.store.changes import ChangeKind, json_text, note_change
 from subscriber.store.conditions import still_holding
 from subscriber.store.database import repeated
-from subscriber.store.leases import lock_in_order
-from subscriber.store.part import StorePart, chunks, storable
+from subscriber.store.held import Freed, HeldBy, Holding, open_silences_of, plan_anew
+from subscriber.store.part import StorePart, storable
 from subscriber.store.silences import Finished, NewSilence, Silence, silence_from
 
 #: A condition whose newest alert came so shortly before a silence's end still holds.
@@ -72,14 +71,22 @@ class Silencing(StorePart):
         id: int,  # noqa: A002 - the contract's name
         by: str,
         via: str,
+        holding: Holding,
         still_true_us: int = STILL_TRUE_US,
-    ) -> Silence | None:
+    ) -> Finished | None:
         """End a silence now: what it held is due, and what it dropped and still holds is told, as at its own end.
 
-        What is held by quiet hours as well stays until their end.
+        What quiet hours or another silence hold as well stays until their end.
+
+        Args:
+            id: Which one.
+            by: Who ends it.
+            via: By which way: api, cli, page or telegram.
+            holding: What the rules in force hold.
+            still_true_us: As for `finish_silence`.
 
         Returns:
-            The silence; None where there is none that is open.
+            What follows; None where there is none that is open.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing changed.
@@ -90,10 +97,11 @@ class Silencing(StorePart):
             if row is None:
                 return None
             silence = silence_from(row)
-            _release(connection, silence, now_us)
-            _tell_again(connection, silence, now_us, still_true_us)
+            held_by = holding.held_by(open_silences_of(connection), now_us)
+            held = connection.scalars(_held_by, {"held_by": silence.batch, "now_us": now_us}).all()
+            plan_anew(connection, held, held_by, now_us)
             note_change(connection, ChangeKind.SILENCE_ENDED, by, via, {"id": silence.id}, now_us)
-        return silence
+            return Finished(silence, _tell_again(connection, silence, held_by, now_us, still_true_us))
 
     def silences(self, *, ended: bool = False, limit: int = 100, before: int | None = None) -> list[Silence]:
         """Return silences, the newest first.
@@ -121,7 +129,7 @@ class Silencing(StorePart):
             StoreError: The database can't be used at the moment.
         """
         with self.database.reading() as connection:
-            return [silence_from(row) for row in connection.execute(_open)]
+            return open_silences_of(connection)
 
     def over_silences(self) -> list[Silence]:
         """Return those whose time is over and whose end nobody noted yet: what `finish_silence` is for.
@@ -136,12 +144,19 @@ class Silencing(StorePart):
     def finish_silence(
         self,
         id: int,  # noqa: A002 - the contract's name
+        holding: Holding,
         still_true_us: int = STILL_TRUE_US,
     ) -> Finished | None:
         """Note that a silence is over; where it dropped, what still holds is told again, once for each condition.
 
         A condition still holds when its newest alert came at most `still_true_us` before the end, or is an event of the
-        daemon's own that nothing resolved; not where a person acknowledged that alert.
+        daemon's own that nothing resolved; not where a person acknowledged that alert. What quiet hours or another
+        silence hold is told again at their end.
+
+        Args:
+            id: Which one.
+            holding: What the rules in force hold.
+            still_true_us: Microseconds.
 
         Returns:
             What follows; None where another daemon was quicker, or it is not over.
@@ -155,16 +170,17 @@ class Silencing(StorePart):
             if row is None:
                 return None
             silence = silence_from(row)
-            return Finished(silence, _tell_again(connection, silence, now_us, still_true_us))
+            held_by = holding.held_by(open_silences_of(connection), now_us)
+            return Finished(silence, _tell_again(connection, silence, held_by, now_us, still_true_us))
 
     @repeated
-    def free_stragglers(self) -> dict[str, int]:
+    def free_stragglers(self, holding: Holding) -> Freed:
         """Let be told what was stored under a silence after its end, by somebody who did not know of that yet.
 
         Cheap where there is nothing of the kind. Harmless when several daemons do it.
 
-        Returns:
-            How many deliveries, by channel.
+        Args:
+            holding: What the rules in force hold.
 
         Raises:
             StoreError: The database can't be used at the moment; nothing changed.
@@ -175,14 +191,11 @@ class Silencing(StorePart):
             ended = [silence_from(row) for row in connection.execute(_lately_ended, given)]
             late = [silence for silence in ended if connection.execute(_straggling, _about(silence, now_us)).first()]
         if not late:
-            return {}
-        freed: Counter[str] = Counter()
+            return Freed({}, {})
         with self.database.writing() as connection:
-            for silence in late:
-                freed.update(_release(connection, silence, now_us))
-                dropped = connection.scalars(_dropped_late, _about(silence, now_us)).all()
-                freed.update(_reopen(connection, list(dropped), now_us))
-        return dict(freed)
+            held_by = holding.held_by(open_silences_of(connection), now_us)
+            found = [connection.scalars(_stragglers, _about(silence, now_us)).all() for silence in late]
+            return plan_anew(connection, [number for some in found for number in some], held_by, now_us)
 
 
 def _about(silence: Silence, now_us: int) -> dict[str, Any]:
@@ -194,32 +207,20 @@ def _about(silence: Silence, now_us: int) -> dict[str, Any]:
     }
 
 
-def _release(connection: Connection, silence: Silence, now_us: int) -> Counter[str]:
-    """Make what a silence holds due; what has to wait for longer than its end is held by something else as well."""
-    return Counter(connection.scalars(_free_held, _about(silence, now_us)).all())
-
-
-def _tell_again(connection: Connection, silence: Silence, now_us: int, still_true_us: int) -> dict[str, int]:
+def _tell_again(
+    connection: Connection, silence: Silence, held_by: HeldBy, now_us: int, still_true_us: int
+) -> dict[str, int]:
     if not silence.drops:
         return {}
     end_us = now_us if silence.ended_us is None else silence.ended_us
-    return dict(_reopen(connection, still_holding(connection, silence.batch, end_us - still_true_us), now_us))
-
-
-def _reopen(connection: Connection, ids: list[int], now_us: int) -> Counter[str]:
-    """Let deliveries that were dropped be told now."""
-    lock_in_order(connection, ids)
-    channels: Counter[str] = Counter()
-    for some in chunks(ids):
-        channels.update(connection.scalars(_tell, {"ids": some, "now_us": now_us}).all())
-    return channels
+    again = still_holding(connection, silence.batch, end_us - still_true_us)
+    return plan_anew(connection, again, held_by, now_us).reopened
 
 
 _now: Final = bindparam("now_us", type_=BigInteger)
 _pending: Final = DeliveryState.PENDING.value
 _insert: Final = insert(_silence).returning(*_silence.c)
-_open: Final = select(_silence).where(schema.UNENDED).order_by(_silence.c.id)
-_over: Final = _open.where(_silence.c.ends_us <= _now)
+_over: Final = select(_silence).where(schema.UNENDED, _silence.c.ends_us <= _now).order_by(_silence.c.id)
 _end: Final = (
     update(_silence)
     .where(_silence.c.id == bindparam("which"), schema.UNENDED)
@@ -237,29 +238,13 @@ _lately_ended: Final = (
 )
 _batch: Final = _queue.c.batch == bindparam("held_by")
 _is_held: Final = (
-    (_queue.c.status == _pending) & (_queue.c.due_at > _now) & (_queue.c.due_at <= bindparam("until_us"))
-) & (_queue.c.open_attempt.is_(None) & (_queue.c.retries == 0))
+    (_queue.c.status == _pending)
+    & (_queue.c.due_at > _now)
+    & (_queue.c.open_attempt.is_(None) & (_queue.c.retries == 0))
+)
+_is_held_late: Final = _is_held & (_queue.c.due_at <= bindparam("until_us"))
 _is_dropped: Final = (_queue.c.status == DeliveryState.SUPPRESSED.value) & (_queue.c.why == Why.SILENCE.value)
 _is_dropped_late: Final = _is_dropped & (_queue.c.created_at > bindparam("end_us"))
-_straggling: Final = select(_queue.c.id).where(_batch, _is_held | _is_dropped_late).limit(1)
-_dropped_late: Final = select(_queue.c.id).where(_batch, _is_dropped_late).order_by(_queue.c.id)
-_held_in_order: Final = select(_queue.c.id).where(_batch, _is_held).order_by(_queue.c.id).with_for_update().cte("held")
-_free_held: Final = (
-    update(_queue)
-    .where(_queue.c.id.in_(select(_held_in_order.c.id)), _is_held)
-    .values(due_at=_now)
-    .returning(_queue.c.channel)
-)
-# What is told again is news now: its age counts from now.
-_tell: Final = (
-    update(_queue)
-    .where(_queue.c.id.in_(bindparam("ids", expanding=True)), _is_dropped)
-    .values(
-        status=_pending,
-        why=null(),
-        due_at=_now,
-        finished_at=null(),
-        expires_at=_now + (_queue.c.expires_at - _queue.c.published_us),
-    )
-    .returning(_queue.c.channel)
-)
+_stragglers: Final = select(_queue.c.id).where(_batch, _is_held_late | _is_dropped_late)
+_straggling: Final = _stragglers.limit(1)
+_held_by: Final = select(_queue.c.id).where(_batch, _is_held)

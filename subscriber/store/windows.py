@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, not_, or_, select, true, update
 
 from bus.alerts import Severity
 from subscriber.deliveries import DeliveryState, Grouping, PlannedDelivery, Step, Why, severity_of
@@ -21,6 +21,7 @@ from subscriber.store import schema
 from subscriber.store.bulk import BulkUpdate, BulkUpsert, Row
 from subscriber.store.database import Database
 from subscriber.store.dedup import Carrier, Window
+from subscriber.store.grouping import Group, step_us
 from subscriber.store.incoming import Incoming, Placement, is_held, planned_once
 from subscriber.store.leases import FREE
 from subscriber.store.part import chunks, storable
@@ -52,6 +53,7 @@ class Applied:
 
     placements: Mapping[tuple[bytes, str], Placement] = field(default_factory=dict)
     replaced: Mapping[str, int] = field(default_factory=dict)  #: deliveries that waited and are told by newer ones
+    successors: Mapping[bytes, bytes] = field(default_factory=dict)  #: the alert that tells of a stored one now
 
 
 _NOTHING: Final = Applied()
@@ -72,21 +74,30 @@ def apply_windows(connection: Connection, database: Database, items: Sequence[In
     if not candidates:
         return _NOTHING
     windows = _locked_windows(connection, database, {key for *_, key, _, _, _ in candidates if key is not None})
-    flushes = _locked_groups(connection, {batch for *_, batch, _ in candidates if batch is not None})
+    groups = _locked_groups(connection, {batch for *_, batch, _ in candidates if batch is not None})
     before = {key: window.until_us for key, window in windows.items()}
     placements: dict[tuple[bytes, str], Placement] = {}
-    flushed: dict[Batch, int] = {}
     for alert, published_us, channel, key, window_us, batch, grouping in candidates:
-        if key is not None and not windows[key].take(alert, published_us, window_us, now_us):
-            continue
+        if key is not None:
+            window, group_us = windows[key], 0 if grouping is None else step_us(grouping)
+            former = window.carrier
+            if not window.take(alert, published_us, window_us, now_us, group_us):
+                carrier = window.carrier
+                begins = carrier is not None and carrier is not former and window.replaced is None
+                if carrier is not None and begins and batch is not None and grouping is not None:
+                    carrier.due_us = groups[batch].after_us(grouping, carrier.due_us, now_us)
+                continue
         if batch is not None and grouping is not None:
-            last_us = flushed.get(batch, flushes.get(batch, _NEVER))
-            flushed[batch] = _due_us(last_us, grouping, now_us)
-            placements[alert, channel] = Placement(flushed[batch])
+            placements[alert, channel] = Placement(groups[batch].next_us(grouping, now_us))
     for key, window in windows.items():
         _place(placements, key[0], window)
-    _group_windows.run(connection, [(*batch, flush_us) for batch, flush_us in flushed.items()])
-    return Applied(placements, _write_windows(connection, windows, before, now_us))
+    _group_windows.run(connection, [(*batch, group.flush_us) for batch, group in groups.items() if group.moved])
+    successors = {
+        window.replaced.alert: window.carrier.alert
+        for window in windows.values()
+        if window.replaced is not None and window.carrier is not None
+    }
+    return Applied(placements, _write_windows(connection, windows, before, now_us), successors)
 
 
 def _candidates(items: Sequence[Incoming], now_us: int) -> Iterator[_Candidate]:
@@ -95,13 +106,13 @@ def _candidates(items: Sequence[Incoming], now_us: int) -> Iterator[_Candidate]:
             dedup, grouping = planned.dedup, planned.grouping
             if (dedup is None and grouping is None) or not _takes_part(item, planned, now_us):
                 continue
-            channel, key, window_us, batch = planned.channel, None, 0, None
+            channel, key, window_us, batch, group = planned.channel, None, 0, None, None
             if dedup is not None and item.stream is not None:  # a daemon's own events are told once anyway
                 key, window_us = (channel, dedup.fingerprint), max(dedup.window_us, 1)
             if grouping is not None and planned.batch is not None and not _is_critical(item):
-                batch = channel, storable(planned.batch)
+                batch, group = (channel, storable(planned.batch)), grouping
             if key is not None or batch is not None:
-                yield item.alert.id.bytes, item.published_us, channel, key, window_us, batch, grouping
+                yield item.alert.id.bytes, item.published_us, channel, key, window_us, batch, group
 
 
 def _is_critical(item: Incoming) -> bool:
@@ -112,13 +123,6 @@ def _takes_part(item: Incoming, planned: PlannedDelivery, now_us: int) -> bool:
     if planned.state is not DeliveryState.PENDING or planned.step is not Step.FIRST or is_held(planned.batch):
         return False
     return planned.max_age_us is None or item.published_us + planned.max_age_us > now_us
-
-
-def _due_us(flush_us: int, grouping: Grouping, now_us: int) -> int:
-    """Return when a group is told next, given when it is, or was, told."""
-    latest_us = now_us + max(grouping.wait_us, grouping.interval_us)  # a clock that was set back lets nobody wait
-    next_us = flush_us if now_us < flush_us else max(now_us + grouping.wait_us, flush_us + grouping.interval_us)
-    return min(next_us, latest_us)
 
 
 def _place(placements: dict[tuple[bytes, str], Placement], channel: str, window: Window) -> None:
@@ -151,9 +155,10 @@ def _locked_windows(connection: Connection, database: Database, keys: set[Key]) 
     return windows
 
 
-def _locked_groups(connection: Connection, batches: set[Batch]) -> dict[Batch, int]:
+def _locked_groups(connection: Connection, batches: set[Batch]) -> dict[Batch, Group]:
     missing = [(*batch, _NEVER) for batch in sorted(batches, key=lambda batch: (batch[1], batch[0]))]
-    return {(row[0], row[1]): row[2] for row in _group_windows.locked(connection, missing)}
+    found = {(row[0], row[1]): row[2] for row in _group_windows.locked(connection, missing)}
+    return {batch: Group(found.get(batch, _NEVER)) for batch in batches}
 
 
 def _write_windows(
@@ -200,7 +205,7 @@ def _carriers(lease_now: ColumnElement[int]) -> Select[Any]:
         or_(_queue.c.lease_until.is_(None), _queue.c.lease_until <= lease_now),
         # a digest's text says what it tells of, and what another channel tells instead has been told
         _queue.c.digest.is_(None),
-        _queue.c.handed_over.is_(None),
+        _queue.c.handed_over.is_not(true()),
     )
     return (
         select(

@@ -58,6 +58,7 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
         "policy_desk",
         "reloading",
         "rulebook",
+        "silence_requests",
         "signals",
         "status",
         "telegram_actions",

@@ -97,6 +97,24 @@ SCENARIOS: Final = (
         states={"telegram": {"accepted": 1}, "desk": {"accepted": 2}, "boss": {"accepted": 1}},
     ),
     Scenario(
+        name="escalation-of-what-is-counted",
+        says="A CRITICAL that repeats: who acknowledges each message that came has acknowledged what it counts, too.",
+        channels=_CHANNELS,
+        toml=_CHAIN,
+        environ={**_COMMANDS, "ALERTBUS_DEDUP_WINDOW_CRITICAL": "10"},
+        inputs=(
+            Publish(at="09:00", severity="CRITICAL", event="MARGIN_CALL", text="call {n}.", count=30, every=1.0),
+            *(Press(at="09:01", text=f"call {number}.", label="Acknowledge") for number in (1, 11, 21, 30)),
+        ),
+        told=(
+            Told(channel="telegram", at="09:00", has=("call 1.",)),
+            Told(channel="telegram", at="09:00:10", has=("call 11.", "9 more")),
+            Told(channel="telegram", at="09:00:20", has=("call 21.", "9 more")),
+            Told(channel="telegram", at="09:00:30", has=("call 30.", "8 more")),
+        ),
+        states={"telegram": {"accepted": 4, "suppressed": 26}},
+    ),
+    Scenario(
         name="escalation-warning",
         says="A WARNING of the same route escalates nothing.",
         channels=_CHANNELS,

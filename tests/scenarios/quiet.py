@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.support.scenario import Publish, Restart, Scenario, SetClock, Told
+from tests.support.scenario import Publish, Reload, Restart, Scenario, SetClock, Told
 
 _NIGHT: Final = """
 [[routes]]
@@ -15,6 +15,9 @@ quiet_hours = ["night"]
 [quiet_hours.night]
 windows = ["Mon-Sun 22:00-07:00"]
 """
+_MORNING: Final = (
+    _NIGHT.replace('["night"]', '["night", "morning"]') + '[quiet_hours.morning]\nwindows = ["Mon-Fri 07:00-09:30"]\n'
+)
 _NIGHT_OF_NEW_YORK: Final = f'{_NIGHT}timezone = "America/New_York"\n'
 
 
@@ -160,6 +163,35 @@ channels = ["telegram"]
         ),
         told=(Told(channel="telegram", at="+1 07:00", has=("2 alerts", "TNA", "UPRO")),),
         states={"telegram": {"folded": 2}},
+    ),
+    Scenario(
+        name="quiet-reload-in-the-second-of-two",
+        says="A reload in quiet hours that follow others lets nothing go; one that takes them away lets all go.",
+        start="2026-01-14 23:00",
+        until="+1 10:00",
+        toml=_MORNING,
+        inputs=(
+            Publish(at="23:10", text="held"),
+            Reload(at="+1 08:00", toml=f"{_MORNING}# the same\n", says="a comment"),
+            Reload(at="+1 08:30", toml=_MORNING.replace(', "morning"', ""), says="no quiet morning"),
+        ),
+        told=(Told(channel="telegram", at="+1 08:30", has=("held",)),),
+        states={"telegram": {"accepted": 1}},
+    ),
+    Scenario(
+        name="quiet-hours-changed",
+        says="Quiet hours that a reload changes hold on, also over a restart, until they are not in force any more.",
+        start="2026-01-14 23:00",
+        until="+1 10:00",
+        toml=_NIGHT,
+        inputs=(
+            Publish(at="23:10", text="held"),
+            Reload(at="23:20", toml=_NIGHT.replace("22:00", "23:00"), says="they begin an hour later"),
+            Restart(at="23:30"),
+            Reload(at="23:40", toml=_NIGHT.replace("22:00-07:00", "03:00-07:00"), says="they begin at three"),
+        ),
+        told=(Told(channel="telegram", at="23:40", has=("held",)),),
+        states={"telegram": {"accepted": 1}},
     ),
     Scenario(
         name="quiet-end-that-is-skipped",

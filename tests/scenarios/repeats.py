@@ -17,6 +17,14 @@ name = "trades"
 match = { action = ["BUY", "SELL"] }
 channels = ["telegram"]
 """
+_TWO_MINUTES: Final = """
+[[routes]]
+name = "all"
+match = { severity = ">=WARNING" }
+channels = ["telegram"]
+max_age = "2min"
+dedup = { window = "10min" }
+"""
 _GROUPS: Final = """
 [[routes]]
 name = "all"
@@ -100,6 +108,34 @@ SCENARIOS: Final = (
             Told(channel="telegram", at="09:05:30", has=("3 alerts", "TNA")),
         ),
         states={"telegram": {"accepted": 2, "folded": 8}},
+    ),
+    Scenario(
+        name="group-counted",
+        says="What is counted within a group is told by the group's next message, never between two of them.",
+        until="09:11",
+        toml=_GROUPS,
+        environ={"ALERTBUS_DEDUP_WINDOW": "60"},
+        inputs=tuple(
+            Publish(at=f"09:00:{2 * kind:02}", event=f"KIND_{kind}", text="again {n}", count=30, every=20.0)
+            for kind in range(10)
+        ),
+        told=(
+            Told(channel="telegram", at="09:00:30", has=("10 alerts", "KIND_0", "KIND_9")),
+            Told(channel="telegram", at="09:05:30", has=("10 alerts", "KIND_0", "KIND_9")),
+            Told(channel="telegram", at="09:10:30", has=("10 alerts", "KIND_0", "KIND_9")),
+        ),
+        states={"telegram": {"folded": 30, "suppressed": 270}},
+    ),
+    Scenario(
+        name="dedup-over-age",
+        says="What is counted for ten minutes grows no older meanwhile, although its route gives alerts up after two.",
+        toml=_TWO_MINUTES,
+        inputs=(Publish(at="09:00", text="volatility, time {n}", count=43, every=1.0),),
+        told=(
+            Told(channel="telegram", at="09:00", has=("volatility, time 1",)),
+            Told(channel="telegram", at="09:10", has=("volatility, time 43", "41 more in")),
+        ),
+        states={"telegram": {"accepted": 2, "suppressed": 41}},
     ),
     Scenario(
         name="group-restart",

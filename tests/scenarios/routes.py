@@ -122,6 +122,18 @@ channels = ["telegram"]
         states={"telegram": {"accepted": 2}, "desk": {"accepted": 1}},
     ),
     Scenario(
+        name="reload-of-an-empty-file",
+        says="A file that is empty, as one is that is being saved, does not take the place of the rules in force.",
+        channels=("telegram", "whatsapp"),
+        toml=_TO_TELEGRAM,
+        inputs=(
+            Reload(at="09:01", toml="", says="an empty file, which nobody asked for", refused=True),
+            Publish(at="09:02", text="by Telegram alone"),
+        ),
+        told=(Told(channel="telegram", at="09:02", has=("by Telegram alone",)),),
+        states={"telegram": {"accepted": 1}},
+    ),
+    Scenario(
         name="reload-handling-stays",
         says="What waits keeps the handling that it was planned with: no sound, and the fallback of its own route.",
         channels=("telegram", "desk", "boss"),

@@ -57,6 +57,24 @@ SCENARIOS: Final = (
         states={"telegram": {"accepted": 1, "expired": 5}},
     ),
     Scenario(
+        name="expired-in-storm",
+        says="What expired while a channel was down is named in a message of its own, also in the storm after it.",
+        until="+2h",
+        toml=_HALF_HOUR,
+        environ=_FOLDS,
+        inputs=(
+            Behave(at="09:00", provider="telegram", how="down"),
+            Publish(at="09:01", text="stale {n}", event="STALE_{n}", count=5, every=1.0),
+            Publish(at="09:35", text="fresh {n}", event="FRESH_{n}", count=60, every=1.0),
+            Behave(at="09:40", provider="telegram", how="well"),
+        ),
+        told=(
+            Told(channel="telegram", at="09:40", within=60.0, has=("60 alerts", "FRESH_1 TNA"), lacks=("EXPIRED",)),
+            Told(channel="telegram", at="09:40", within=60.0, has=("5 alerts", "STALE_1 TNA", "STALE_5 TNA")),
+        ),
+        states={"telegram": {"accepted": 1, "expired": 5, "folded": 60}},
+    ),
+    Scenario(
         name="rate-limit",
         says="Telegram asks for ten minutes in a storm: nothing before they are over, then all of it in one.",
         toml=_ALL,

@@ -90,9 +90,10 @@ def test_resume_twice_changes_nothing_more(bench: Bench, desk: ChannelDesk, serv
     assert len(bench.wait_for(alert, "accepted")["attempts"]) == 2
 
 
-def test_resume_of_a_channel_that_is_refused_again_pauses_and_tells_again(
+def test_resume_of_a_channel_that_is_refused_again_pauses_and_tells_nothing_new(
     bench: Bench, desk: ChannelDesk, serve: Serve
 ) -> None:
+    """People know it, and its escalation goes on; it is over when the channel works, and that is told as well."""
     channel = desk.channel
     assert isinstance(channel, ScriptedChannel)
     channel.answers.append(UNAUTHORIZED)
@@ -100,7 +101,11 @@ def test_resume_of_a_channel_that_is_refused_again_pauses_and_tells_again(
     assert serve(None).post(RESUME).json()["data"]["was_paused"] is True
     bench.wait_for_attempts(alert, 2)
     wait_until(lambda: desk.paused)
+    serve(None).post(RESUME)
     wait_until(lambda: len(bench.announced) == 2)
+    told, over = bench.announced
+    assert (told.event_type, over.event_type, over.resolves) == ("CHANNEL_UNAUTHORIZED", "CHANNEL_WORKS", told.id)
+    assert desk.channel.memory.values.paused_by is None
 
 
 @pytest.mark.parametrize(

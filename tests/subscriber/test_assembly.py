@@ -87,14 +87,18 @@ def test_assembly_reconfigured_goes_by_other_rules_and_names_what_waits(assembly
     assert [each.channel for each in assembly.plan(risk_event())] == ["desk"]
 
 
-def test_assembly_lets_go_what_hours_hold_that_are_no_more(
-    assembly: Assembly, store: Store, clock: FakeClock, tmp_path: Path
+def test_assembly_reconfigured_lets_its_duties_free_what_hours_hold_that_are_no_more(
+    assembly: Assembly, store: Store, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later_us = clock.now_us() + 3_600_000_000
     planned = (PlannedDelivery("telegram", later_us, batch="quiet:night"),)
     store.accept([incoming(risk_event(), 1, planned=planned, published_us=clock.now_us())])
     environ = {"ALERTBUS_CONFIG": str(assembly.settings.general.config)}
-    assembly.reconfigure(SubscriberSettings.from_environment(daemon_environ(environ, tmp_path), env_file=None))
+    duties = assembly.duties()
+    with monkeypatch.context() as patched:
+        patched.setattr(store.database, "writing", lambda: pytest.fail("a reload needs no database"))
+        assembly.reconfigure(SubscriberSettings.from_environment(daemon_environ(environ, tmp_path), env_file=None))
+    duties.turn()
     assert store.next_due_us("telegram") == clock.now_us()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bus.alerts import Action, Severity
 from subscriber.policy.buttons import LONGEST_DATA_BYTES, Asked, ButtonAction, asked_by, buttons_for
-from tests.support.alerts import agent_action, risk_event
+from tests.support.alerts import agent_action, risk_event, system_event
 
 
 @pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.WARNING])
@@ -24,6 +24,13 @@ def test_buttons_of_the_rest_are_none() -> None:
     """Nobody is woken by a trade, or by what is worth knowing."""
     assert buttons_for(risk_event(severity=Severity.INFO)) == ()
     assert buttons_for(agent_action(action=Action.BUY)) == ()
+
+
+def test_buttons_of_the_daemons_own_event_mute_nothing() -> None:
+    """Its next event of that name may be about another publisher; a program's own system event is like any other."""
+    own = system_event(severity=Severity.CRITICAL, source="alertbus")
+    assert [button.label for button in buttons_for(own)] == ["Acknowledge"]
+    assert len(buttons_for(system_event(severity=Severity.CRITICAL, source="trader-1"))) == 2
 
 
 def test_asked_by_of_our_own_buttons_is_what_they_were_made_from() -> None:

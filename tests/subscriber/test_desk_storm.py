@@ -1,4 +1,4 @@
-"""What a desk knows of storms, of its pace in the long run, and of since when it is down."""
+"""What a desk knows of storms, of its pace in the long run, and of whether it is down."""
 
 from __future__ import annotations
 
@@ -40,52 +40,29 @@ def test_slots_begin_after_one_that_goes_now(desk: ChannelDesk) -> None:
     assert desk.slots(2, 20.0) == [6.0, 12.0]
 
 
-def test_down_since_of_a_desk_that_is_well_is_none(desk: ChannelDesk) -> None:
-    assert desk.down_since is None
+def test_desk_is_down_from_the_failure_that_opens_the_breaker_until_it_works(desk: ChannelDesk) -> None:
+    told = []
+    for outcome in (NETWORK, NETWORK, NETWORK, ACCEPTED):
+        desk.note(outcome)
+        told.append(desk.up)
+    assert told == [True, True, False, True]
 
 
-def test_down_since_a_pause_lasts_until_it_is_resumed(desk: ChannelDesk, clock: FakeClock) -> None:
-    began = clock.monotonic()
+def test_desk_is_down_while_it_is_paused(desk: ChannelDesk) -> None:
     desk.note(UNAUTHORIZED)
-    clock.advance(100)
     desk.note(ACCEPTED)  # of another thread's send
-    assert desk.down_since == began
+    assert not desk.up
     desk.resume()
-    assert desk.down_since is None
+    assert desk.up
 
 
-def test_down_since_the_breaker_opened_and_not_since_the_first_failure(desk: ChannelDesk, clock: FakeClock) -> None:
-    for _ in range(2):
-        desk.note(NETWORK)
-        clock.advance(10)
-    assert desk.down_since is None
-    desk.note(NETWORK)
-    opened = clock.monotonic()
-    clock.advance(60)
-    desk.ask("one")
-    desk.probed(NETWORK)
-    assert desk.down_since == opened
-
-
-def test_down_since_begins_anew_after_the_channel_worked(desk: ChannelDesk, clock: FakeClock) -> None:
-    """Nobody asked in between; the two outages are two all the same."""
-    for _ in range(3):
-        desk.note(NETWORK)
-    clock.advance(50)
-    desk.note(ACCEPTED)
-    clock.advance(50)
-    for _ in range(3):
-        desk.note(NETWORK)
-    assert desk.down_since == clock.monotonic()
-
-
-def test_down_since_a_long_hold_and_not_for_a_short_one(desk: ChannelDesk, clock: FakeClock) -> None:
-    told: list[float | None] = []
+def test_desk_is_down_for_a_long_hold_and_not_for_a_short_one(desk: ChannelDesk, clock: FakeClock) -> None:
+    told: list[bool] = []
     for hold, later in ((300, 0), (3600, 100), (0, 3500)):
         desk.hold(hold)
         clock.advance(later)
-        told.append(desk.down_since)
-    assert told == [None, clock.monotonic() - 3600, None]
+        told.append(desk.up)
+    assert told == [True, False, True]
 
 
 def test_storm_of_a_new_channel_was_never(desk: ChannelDesk) -> None:
@@ -106,6 +83,24 @@ def test_storm_of_an_earlier_run_is_known(desk: ChannelDesk, clock: FakeClock, a
     """One that seems to lie ahead was told before a clock was set back."""
     desk.storm.seed(clock.now_us() - ago * MICROSECONDS)
     assert desk.storm.since_seconds == since
+
+
+def test_storm_of_another_daemon_is_looked_for_once_a_second(desk: ChannelDesk, clock: FakeClock) -> None:
+    """What this daemon told later still counts."""
+    looks = []
+
+    def look() -> int:
+        looks.append(clock.now_us())
+        return looks[0] - 5 * MICROSECONDS
+
+    for _ in range(8):
+        desk.storm.follow(look)
+        clock.advance(0.25)
+    assert (len(looks), desk.storm.since_seconds) == (2, 7)
+    desk.storm.told()
+    clock.advance(1)
+    desk.storm.follow(look)
+    assert (len(looks), desk.storm.since_seconds) == (3, 1)
 
 
 def test_storm_collects_for_its_time(desk: ChannelDesk, clock: FakeClock) -> None:

@@ -122,7 +122,7 @@ def test_digest_of_a_few_has_a_line_for_each_the_worst_first() -> None:
         "🔴 DRAWDOWN_BREACH TNA · 10:15:44 · value -0.3 < threshold -0.1 · P&L -1,234.50 · id abc00002",
         "🟠 SLIPPAGE UPRO · 10:15:43 · slow fill · +41 counted · id abc00001",
         "🟢 BUY TNA 10 @ 41.20 · 10:15:42 · id abc00000",
-        "all: alertbus-subscriber explain abc00000 · 10:15:42-10:15:44 EST",
+        "all: alertbus-subscriber digest abc00000 · 10:15:42-10:15:44 EST",
     ]
 
 
@@ -365,6 +365,7 @@ class Expired:
     symbol: str | None
     published_us: int
     in_doubt: bool = False
+    more: int = 0
 
 
 def test_expired_text_names_a_few() -> None:
@@ -381,18 +382,36 @@ def test_expired_text_names_a_few() -> None:
     assert expired_text(expired[:1], ZONE).startswith("1 alert of 2026-02-03 10:15:42 EST waited too long")
 
 
+def test_expired_text_tells_what_was_counted() -> None:
+    """Nobody else tells of it: its alert got too old at the end of its window."""
+    expired = [Expired("E", "WARNING", "TNA", NOON_US, more=41), Expired("E", "INFO", None, NOON_US, more=1_000)]
+    assert expired_text(expired, ZONE).split("\n") == [
+        "2 alerts (+1,041 counted) of 2026-02-03 10:15:42 EST waited too long and will not be sent one by one.",
+        "WARNING E TNA (+41 counted) · 2026-02-03 10:15:42 EST",
+        "INFO E (+1,000 counted) · 2026-02-03 10:15:42 EST",
+    ]
+
+
 @pytest.mark.parametrize("symbols", [3, 60])
 def test_expired_text_of_many_adds_up_within_a_descriptions_limit(symbols: int) -> None:
     """Counts by event and symbol, the worst and most frequent first, and the rest in one number."""
     rng = Random(5)
     expired = [
-        Expired("E" * 128, rng.choice(["INFO", "WARNING"]), f"S{rng.randrange(symbols)}" + "x" * 60, NOON_US + number)
+        Expired(
+            "E" * 128,
+            rng.choice(["INFO", "WARNING"]),
+            f"S{rng.randrange(symbols)}" + "x" * 60,
+            NOON_US + number,
+            more=number % 3,
+        )
         for number in range(999)
     ]
     text = readable(expired_text(expired, ZONE))
     assert len(text) <= DESCRIPTION_LIMIT
     counts = [int(found[1] or found[2]) for found in re.finditer(r"^(\d+) x |^and (\d+) more of", text, re.MULTILINE)]
     assert sum(counts) == 999
+    said, *beside = (int(found[1].replace(",", "")) for found in re.finditer(r"\(\+([\d,]+) counted\)", text))
+    assert said == sum(beside) == 999
     told = [line for line in text.split("\n") if " x " in line]
     assert told[0].split(" ")[2] == "WARNING"
     SystemEvent(event_type="ALERTS_EXPIRED", severity="WARNING", description=text)

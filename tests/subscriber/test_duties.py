@@ -11,6 +11,7 @@ import pytest
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import (
+    PLAIN,
     DeliveryState,
     Escalation,
     Handling,
@@ -22,10 +23,12 @@ from subscriber.deliveries import (
 from subscriber.desks import fallbacks_of
 from subscriber.duties import Duties
 from subscriber.errors import StoreError
+from subscriber.rulebook import RuleBook
 from subscriber.store import Store
 from subscriber.store.silences import NewSilence, Silence
 from tests.support.alerts import risk_event
 from tests.support.clock import FakeClock
+from tests.support.holding import FREE, MORNING, rules_from
 from tests.support.worker_bench import Bench, ScriptedChannel
 
 UNAUTHORIZED = Outcome(Reason.UNAUTHORIZED, "blocked", status=403)
@@ -41,12 +44,14 @@ class Daemon:
         self.bench = Bench(store, clock)
         self.desks = {name: self.bench.desk(ScriptedChannel(name)) for name in CHANNELS}
         self.woken: list[str] = []
+        self.book = RuleBook(FREE.rules, store=store, clock=clock, enabled=self._enabled, dry_run=dry_run)
         self.duties = Duties(
             store,
             self.desks,
+            book=self.book,
             metrics=self.bench.metrics,
             clock=clock,
-            enabled=lambda: [name for name, desk in self.desks.items() if desk.enabled],
+            enabled=self._enabled,
             fallbacks=fallbacks_of(self.desks),
             fallback_after_seconds=after,
             wake=self._wake,
@@ -58,11 +63,20 @@ class Daemon:
         due_us = self.bench.clock.now_us()
         return self.bench.add(alert, planned=(PlannedDelivery("telegram", due_us, **planned),))
 
+    def add_held(self, batch: str, handling: Handling = PLAIN) -> Alert:
+        """Store a WARNING for telegram that is held for five minutes."""
+        due_us = self.bench.clock.now_us() + 5 * MINUTE_US
+        planned = (PlannedDelivery("telegram", due_us, batch=batch, handling=handling),)
+        return self.bench.add(risk_event(severity="WARNING"), planned=planned)
+
     def channels(self, alert: Alert) -> list[tuple[str, str, str]]:
         """Return where an alert's deliveries stand."""
         story = self.bench.store.story(alert.id)
         assert story is not None
         return [(each["channel"], each["step"], each["status"]) for each in story["deliveries"]]
+
+    def _enabled(self) -> list[str]:
+        return [name for name, desk in self.desks.items() if desk.enabled]
 
     def _wake(self, channels: Iterable[str]) -> None:
         self.woken += channels
@@ -175,6 +189,63 @@ def test_silence_that_dropped_tells_again_what_still_holds(daemon: Daemon, clock
     assert daemon.bench.metric("deliveries_total", channel="telegram", state="pending") == 1
 
 
+def test_stragglers_that_were_held_are_no_new_deliveries(daemon: Daemon, clock: FakeClock) -> None:
+    """They were counted as pending when they were stored; what was dropped is pending again, and counted."""
+    kept, dropping = silence(daemon), silence(daemon, drops=True)
+    for each in (kept, dropping):
+        daemon.bench.store.end_silence(each.id, "kim", "api", FREE)
+    clock.advance(1)
+    daemon.add_held(kept.batch)
+    daemon.add(state=DeliveryState.SUPPRESSED, why=Why.SILENCE, batch=dropping.batch)
+    daemon.duties.turn()
+    assert daemon.bench.metric("deliveries_total", channel="telegram", state="pending") == 1
+    assert daemon.bench.store.claim("telegram", "worker", 60.0, 10)[1:] != []
+
+
+# --- what is held -------------------------------------------------------------------------------------------
+
+
+def test_held_by_hours_that_are_gone_is_let_go_at_the_start(daemon: Daemon, clock: FakeClock) -> None:
+    daemon.add_held("quiet:night")
+    daemon.duties.turn()
+    assert daemon.bench.store.next_due_us("telegram") == clock.now_us()
+    assert daemon.woken == ["telegram"]
+
+
+def test_held_by_hours_that_a_reload_took_away_is_let_go_at_the_next_turn(daemon: Daemon, clock: FakeClock) -> None:
+    daemon.book.replace(rules_from(MORNING))
+    alert = daemon.add_held("quiet:morning", Handling(route="desk"))
+    daemon.duties.turn()
+    clock.advance(1)
+    daemon.duties.turn()
+    assert daemon.woken == []
+    daemon.book.replace(rules_from(MORNING + "# the same\n"))
+    daemon.duties.turn()
+    assert daemon.woken == []
+    daemon.book.replace(FREE.rules)
+    daemon.duties.turn()
+    assert [each.alert for each in daemon.bench.store.claim("telegram", "worker", 60.0, 10)] == [alert]
+
+
+def test_held_is_looked_at_each_minute_and_again_after_a_failure(
+    daemon: Daemon, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_holding: object) -> None:
+        raise StoreError("The database is locked.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(daemon.bench.store, "let_go", fails)
+        daemon.duties.turn()
+    daemon.duties.turn()
+    daemon.add_held("quiet:night")
+    clock.advance(59)
+    daemon.duties.turn()
+    assert daemon.woken == []
+    clock.advance(1)
+    daemon.duties.turn()
+    assert daemon.woken == ["telegram"]
+
+
 # --- channels that are down ---------------------------------------------------------------------------------
 
 
@@ -216,13 +287,20 @@ def test_channel_that_is_well_or_never_helped_out_hands_over_nothing(
     assert len(daemon.channels(alert)) == 1
 
 
-def test_channel_down_since_a_moment_hands_over_nothing_yet(daemon: Daemon, clock: FakeClock) -> None:
-    """What waited for long before, behind a storm, say, is told by the channel itself once it is well."""
-    alert = daemon.add()
-    clock.advance(3600)
-    daemon.desks["telegram"].note(UNAUTHORIZED)
-    daemon.duties.turn()
-    assert len(daemon.channels(alert)) == 1
+def test_channel_found_down_after_a_restart_is_helped_out_with_what_waited_before(
+    store: Store, clock: FakeClock
+) -> None:
+    """How long a delivery waits stands in the database; how long this process has seen the channel down counts not."""
+    alert = Daemon(store, clock).add()
+    clock.advance(300)
+    restarted = Daemon(store, clock)
+    restarted.duties.turn()
+    assert len(restarted.channels(alert)) == 1
+    restarted.desks["telegram"].note(UNAUTHORIZED)
+    young = restarted.add()
+    restarted.duties.turn()
+    assert restarted.channels(alert)[1:] == [("desk", "fallback", "pending")]
+    assert restarted.channels(young)[1:] == []
 
 
 def test_channels_all_down_keep_what_waits_until_one_is_well(daemon: Daemon, clock: FakeClock) -> None:

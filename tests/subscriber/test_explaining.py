@@ -113,7 +113,7 @@ def test_explain_of_a_group_and_of_the_safety_net() -> None:
     assert telegram["group"] == {"batch": "group:r:", "wait_seconds": 60, "interval_seconds": 60}
     netted = explained(CRITICAL, toml='[[routes]]\nmatch = { symbol = "UPRO" }\nchannels = ["telegram"]\n')
     assert netted["safety_net"]
-    assert netted["channels"][0]["why"] == "it is CRITICAL, and no route sends it to a channel"
+    assert netted["channels"][0]["why"].startswith("it is sent now, to every channel: it is CRITICAL")
 
 
 def test_explain_of_what_stays_in_the_history() -> None:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from bus.clock import MICROSECONDS, SystemClock
+from subscriber.deliveries import Outcome, Reason
 from subscriber.store import Store
 from subscriber.store.exporting import EXPORTS
 from tests.support.alerts import incoming, risk_event
@@ -99,6 +100,18 @@ def test_silence_is_added_holds_and_is_ended(daemon: ServiceThread) -> None:
     assert [silence["id"] for silence in daemon.get("/silences", ended=True)] == [added["id"]]
     assert ask(daemon, "DELETE", f"/silences/{added['id']}").status_code == 404
     assert [change["what"] for change in daemon.get("/changes")[:2]] == ["silence_ended", "silence_added"]
+
+
+def test_resume_of_a_paused_channel_is_recorded_once(daemon: ServiceThread) -> None:
+    """Who did it is not known; one that was not paused is not changed."""
+    refused = Outcome(Reason.UNAUTHORIZED, "the token was revoked")
+    daemon.service._parts.desks["telegram"].note(refused)
+    answers = [daemon.post("/channels/telegram/resume", {})["was_paused"] for _ in range(2)]
+    assert answers == [True, False]
+    resumed = [change for change in daemon.get("/changes") if change["what"] == "channel_resumed"]
+    assert [(change["author"], change["via"], change["detail"]) for change in resumed] == [
+        ("", "api", {"channel": "telegram"})
+    ]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ def test_explain_tells_what_silences_dedup_and_digests_did(
     shown = command(environ, tmp_path, "digest", "1")
     assert "digest 1 (storm, told) on telegram" in shown.out
     assert str(alerts[2].id) in shown.out
+    assert str(alerts[0].id) in command(environ, tmp_path, "digest", alerts[2].id.hex[-8:]).out
     assert command(environ, tmp_path, "digest", "2").code == 1
 
 
@@ -153,6 +154,15 @@ def test_ack_names_who_and_the_first_stands(environ: dict[str, str], tmp_path: P
     changes = command(environ, tmp_path, "changes")
     assert "acknowledged" in changes.out
     assert "Kim" in changes.out
+
+
+def test_ack_with_a_daemon_is_counted_by_it(
+    environ: dict[str, str], tmp_path: Path, daemon: ServiceThread, store: Store
+) -> None:
+    alert_id = told(store)
+    assert "Acknowledged by Kim" in command(environ, tmp_path, "ack", alert_id, "--author", "Kim").out
+    assert daemon.get(f"/alerts/{alert_id}")["acknowledgement"]["via"] == "cli"
+    assert daemon.metric("alertbus_acknowledgements_total", via="cli") == 1
 
 
 def test_silences_are_added_listed_and_ended(environ: dict[str, str], tmp_path: Path, store: Store) -> None:
@@ -170,12 +180,20 @@ def test_silences_are_added_listed_and_ended(environ: dict[str, str], tmp_path: 
     assert "ended" in command(environ, tmp_path, "silences", "list", "--ended").out
 
 
-@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
-    "given", [("symbol",), ("symboll=TNA",), ("severity=LOUD",), ("--for", "ever"), ("--for", "never")]
+    "given",
+    [
+        *(("symbol",), ("symboll=TNA",), ("severity=LOUD",), ("--for", "ever"), ("--for", "never")),
+        *(("--for", "0s"), ("--for", "367d"), ("--for", "900000000d")),
+    ],
 )
-def test_silence_that_can_not_be_is_refused(environ: dict[str, str], tmp_path: Path, given: tuple[str, ...]) -> None:
-    assert command(environ, tmp_path, "silences", "add", *given).code == 2
+def test_silence_that_can_not_be_is_refused(
+    environ: dict[str, str], tmp_path: Path, store: Store, given: tuple[str, ...]
+) -> None:
+    done = command(environ, tmp_path, "silences", "add", *given)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert store.silences() == []
 
 
 def test_reload_without_a_daemon_says_so_and_with_a_fault_names_it(environ: dict[str, str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from bus.errors import ConfigurationError
 from subscriber.monitoring.metrics import Metrics
+from subscriber.policy.reading import PolicyDocument
 from subscriber.reloading import Reloader
 from subscriber.setting_groups import GeneralSettings
 from subscriber.settings import SubscriberSettings
@@ -31,8 +33,24 @@ class Rig:
         self.waiting: list[str] = []
         self.fault: ConfigurationError | None = None
         self.metrics = Metrics()
-        self.settings = SubscriberSettings(general=GeneralSettings(config=file))
-        self.reloader = Reloader(self.settings, self.read, self.apply, store=store, metrics=self.metrics, clock=clock)
+        document = PolicyDocument({"routes": [{"name": "one"}]})
+        self.settings = SubscriberSettings(general=GeneralSettings(config=file), rules_document=document)
+        self.store, self.clock = store, clock
+        self.reloader = self.started()
+
+    def started(self) -> Reloader:
+        """Return the reloader of a daemon that starts with the file as it is."""
+        reloader = Reloader(
+            self.settings, self.read, self.apply, store=self.store, metrics=self.metrics, clock=self.clock
+        )
+        reloader.begin()
+        return reloader
+
+    def look(self) -> None:
+        """Look at the file twice: a change is taken up when it stays."""
+        for _ in range(2):
+            self.clock.advance(10)
+            self.reloader.look()
 
     def read(self) -> SubscriberSettings:
         if self.fault is not None:
@@ -67,12 +85,22 @@ def test_look_at_a_file_that_stays_reads_nothing(rig: Rig, clock: FakeClock) -> 
 
 def test_look_at_a_file_that_changed_reloads_once(rig: Rig, clock: FakeClock, file: Path) -> None:
     file.write_text(TWO)
-    clock.advance(10)
-    rig.reloader.look()
+    rig.look()
+    rig.look()
+    assert len(rig.applied) == 1
+    assert rig.reloader.state()["loaded_us"] == clock.now_us() - 20_000_000
+
+
+def test_look_at_a_file_that_is_being_written_waits_until_it_stays(rig: Rig, clock: FakeClock, file: Path) -> None:
+    """Half of a file is a good one that says less."""
+    for text in (TWO[:13], TWO, TWO + "# the end\n"):
+        file.write_text(text)
+        clock.advance(10)
+        rig.reloader.look()
+        assert rig.applied == []
     clock.advance(10)
     rig.reloader.look()
     assert len(rig.applied) == 1
-    assert rig.reloader.state()["loaded_us"] == clock.now_us() - 10_000_000
 
 
 def test_look_after_a_request_reloads_an_unchanged_file(rig: Rig) -> None:
@@ -82,23 +110,19 @@ def test_look_after_a_request_reloads_an_unchanged_file(rig: Rig) -> None:
     assert len(rig.applied) == 1
 
 
-def test_reload_refused_keeps_what_is_in_force_and_tells_why(
-    rig: Rig, store: Store, clock: FakeClock, file: Path
-) -> None:
+def test_reload_refused_keeps_what_is_in_force_and_tells_why(rig: Rig, store: Store, file: Path) -> None:
     before = rig.reloader.state()
     rig.fault = ConfigurationError("ALERTBUS_CONFIG line 3: it is wrong.", "And this, too.")
     file.write_text(BROKEN)
-    clock.advance(10)
-    rig.reloader.look()
+    rig.look()
     state = rig.reloader.state()
     assert rig.applied == []
     assert (state["digest"], state["loaded_us"]) == (before["digest"], before["loaded_us"])
     assert state["refused"]["problems"] == ["ALERTBUS_CONFIG line 3: it is wrong.", "And this, too."]
     assert (rig.count("refused"), rig.count("loaded")) == (1, 0)
-    clock.advance(10)
-    rig.reloader.look()  # the same broken file is not read again and again
+    rig.look()  # the same broken file is not read again and again
     assert rig.count("refused") == 1
-    [change] = store.changes(10)
+    change, _started = store.changes(10)
     assert (change["what"], change["via"]) == ("config_refused", "file")
     rig.fault = None
     assert rig.reloader.reload("cli", "Kim").loaded
@@ -113,11 +137,63 @@ def test_reload_names_what_waits_for_a_restart(rig: Rig) -> None:
     assert rig.reloader.state()["waits_for_restart"] == ["ALERTBUS_HTTP_PORT has changed."]
 
 
-def test_reload_of_a_file_that_is_gone_is_a_change(rig: Rig, clock: FakeClock, file: Path) -> None:
-    file.unlink()
-    clock.advance(10)
-    rig.reloader.look()
+@pytest.mark.parametrize("text", [None, "", " \n"])
+def test_look_at_a_file_that_says_nothing_refuses_it_once_until_somebody_asks(
+    rig: Rig, store: Store, file: Path, text: str | None
+) -> None:
+    """An editor that saves, or a disk that is full, must not take all rules away."""
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    rig.look()
+    rig.look()
+    assert (rig.applied, rig.count("refused")) == ([], 1)
+    [problem] = rig.reloader.state()["refused"]["problems"]
+    assert ("is gone" if text is None else "is empty") in problem
+    change, _started = store.changes(10)
+    assert (change["what"], change["via"]) == ("config_refused", "file")
+    assert rig.reloader.reload("cli", "Kim").loaded
     assert len(rig.applied) == 1
+
+
+def test_look_at_an_empty_file_loads_it_where_no_policy_is_in_force(rig: Rig, file: Path) -> None:
+    """There is nothing that it could take away."""
+    rig.settings = replace(rig.settings, rules_document=PolicyDocument())
+    assert rig.reloader.reload("cli", "Kim").loaded
+    file.unlink()
+    rig.look()
+    assert len(rig.applied) == 2
+
+
+def test_look_at_a_whole_file_after_an_empty_one_loads_it(rig: Rig, file: Path) -> None:
+    """Also where it is the one that never ceased to be in force."""
+    file.write_text("")
+    rig.look()
+    file.write_text(ONE)
+    rig.look()
+    assert rig.reloader.state()["refused"] is None
+    assert len(rig.applied) == 1
+
+
+def test_begin_records_a_file_that_was_not_loaded_before(rig: Rig, store: Store, file: Path) -> None:
+    """Who looks for why an alert went elsewhere finds each file that was in force, once."""
+    rig.started()
+    [started] = store.changes(10)
+    assert (started["what"], started["via"]) == ("config_loaded", "start")
+    assert started["detail"]["digest"] == rig.reloader.state()["digest"]
+    file.write_text(TWO)
+    assert rig.reloader.reload("api", "Kim").loaded
+    rig.started()
+    assert [change["via"] for change in store.changes(10)] == ["api", "start"]
+    file.write_text(ONE)
+    rig.started()
+    assert [change["via"] for change in store.changes(10)] == ["start", "api", "start"]
+
+
+def test_begin_without_a_file_records_nothing(store: Store, clock: FakeClock, tmp_path: Path) -> None:
+    Rig(store, clock, tmp_path / "none.toml")
+    assert store.changes(10) == []
 
 
 # --- the whole daemon --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from bus.alerts import Action, AgentAction, Alert, OpaqueAlert, RiskEvent, Severity, SystemEvent
 from bus.clock import to_us
 from bus.errors import ConfigurationError
-from subscriber.deliveries import DeliveryState, Escalation, Grouping, Handling, PlannedDelivery, Why
+from subscriber.deliveries import DeliveryState, Escalation, Grouping, Handling, Hold, PlannedDelivery, Why
 from subscriber.policy.fingerprints import DEFAULT_FIELDS, fingerprint_of
 from subscriber.policy.hours_file import Zones
 from subscriber.policy.reading import PolicyDocument
@@ -134,6 +134,21 @@ def test_handling_is_what_the_route_says() -> None:
     assert plan(found, WARNING).handling == Handling("r", silent=True, template="short", fallbacks=("desk",))
     assert plan(to_telegram("fallback = []"), WARNING).handling.fallbacks == ()
     assert plan(to_telegram(), WARNING).handling.fallbacks is None
+
+
+def test_escalation_is_carried_by_the_first_delivery_that_is_sent() -> None:
+    """An alert has one; a second route's would only look as if it held."""
+    found = rules(
+        '[[routes]]\nname = "a"\nchannels = ["telegram", "whatsapp"]\nescalate = { to = ["desk"] }\ncontinue = true\n'
+        '[[routes]]\nname = "b"\nchannels = ["desk"]\nescalate = { to = ["whatsapp"] }\n'
+    )
+
+    def carried(*enabled: str) -> dict[str, tuple[str, ...] | None]:
+        planned = found.plan(CRITICAL, NOON, enabled=enabled, dry_run=False)
+        return {each.channel: None if each.escalation is None else each.escalation.channels for each in planned}
+
+    assert carried(*ALL) == {"telegram": ("desk",), "whatsapp": None, "desk": None}
+    assert carried("desk") == {"telegram": None, "whatsapp": None, "desk": ("whatsapp",)}
 
 
 def test_escalation_is_of_critical_and_in_turns() -> None:
@@ -262,8 +277,27 @@ def test_silence_with_faulty_matchers_is_refused() -> None:
         silence(matchers={"colour": "red"})
 
 
-def test_quiet_end_is_that_of_the_window_now() -> None:
-    found = to_telegram("", NIGHT)
-    assert found.quiet_end_us("night", MIDNIGHT) == SEVEN
-    assert found.quiet_end_us("night", NOON) is None
-    assert found.quiet_end_us("gone", MIDNIGHT) is None
+# --- what is let go -------------------------------------------------------------------------------------------------
+
+
+def test_is_quiet_for_what_a_route_sends_while_its_hours_are_in_force() -> None:
+    found = to_telegram('quiet_hours = ["night"]', NIGHT)
+    assert found.is_quiet("telegram", "r", MIDNIGHT, critical=False)
+    assert not found.is_quiet("telegram", "r", MIDNIGHT, critical=True)
+    assert not found.is_quiet("telegram", "r", NOON, critical=False)
+    assert not found.is_quiet("telegram", "gone", MIDNIGHT, critical=False)
+    by_channel = to_telegram("", NIGHT + 'channels = ["telegram"]\n')
+    assert by_channel.is_quiet("telegram", "gone", MIDNIGHT, critical=False)
+
+
+def test_hold_is_by_a_silence_and_then_by_quiet_hours() -> None:
+    found = to_telegram('quiet_hours = ["night"]', NIGHT + 'others = "dropped"\n')
+    assert found.hold(WARNING, "telegram", "r", NOON) is None
+    assert found.hold(WARNING, "telegram", "r", MIDNIGHT) == Hold("quiet:night", SEVEN)
+    assert found.hold(WARNING, "telegram", "gone", MIDNIGHT) is None
+    into_the_night = silence(hours=11)
+    assert found.hold(WARNING, "telegram", "r", NOON, silences=[into_the_night]) == Hold("silence:1", SEVEN)
+    assert found.hold(CRITICAL, "telegram", "r", NOON, silences=[into_the_night]) is None
+    assert found.hold(WARNING, "desk", "", NOON, silences=[silence(drops=True)]) == Hold(
+        "silence:1", NOON + HOUR, drops=True
+    )

@@ -19,6 +19,8 @@ from subscriber.policy.rules_file import rules_of
 from subscriber.setting_groups import zone_of
 from tests.subscriber.test_routes_file import CANARY, CHANNELS, REST, problems_of, read
 
+ESCALATES = '[[routes]]\nchannels = []\ncontinue = true\nescalate = { to = ["desk"] }\n'
+
 
 @pytest.mark.parametrize(
     ("lines", "line", "place", "words"),
@@ -138,6 +140,19 @@ def test_templates_are_kept_as_written() -> None:
         (
             f'[[routes]]\nmatch = {{ severity = "INFO" }}\nchannels = []\nescalate = {{ to = ["desk"] }}\n{REST}',
             ["FILE line 4: routes[0].escalate does nothing: only a CRITICAL is escalated"],
+        ),
+        (
+            f'{ESCALATES}{REST}escalate = {{ to = ["telegram"] }}\n',
+            ['FILE line 8: routes[1].escalate does nothing for what the route "routes[0]" takes, too'],
+        ),
+        (
+            f'{ESCALATES}{REST}escalate = {{ to = ["desk"] }}\n',
+            [],
+        ),
+        (
+            '[[routes]]\nmatch = { symbol = "TNA" }\nchannels = []\nescalate = { to = ["desk"] }\ncontinue = true\n'
+            '[[routes]]\nmatch = { symbol = "UPRO" }\nchannels = []\nescalate = { to = ["telegram"] }\n' + REST,
+            [],
         ),
     ],
 )

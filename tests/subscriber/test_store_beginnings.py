@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import Escalation, PlannedDelivery
+from subscriber.deliveries import Dedup, Escalation, PlannedDelivery
 from subscriber.store import Incoming, Store, schema
 from tests.support.alerts import STREAM, incoming, risk_event, system_event
 from tests.support.clock import START_US, FakeClock
@@ -106,3 +106,91 @@ def test_escalation_that_has_ended_stays_as_it_is(store: Store, clock: FakeClock
         store.accept([escalating(system_event(event_type="OVER", resolves=alert.id), None, number=number)])
         clock.advance(5)
     assert [row.ended_us for row in escalations(store)] == [START_US]
+
+
+# --- counted and replaced ----------------------------------------------------------------------------------------
+
+WINDOW_US = 10 * MICROSECONDS
+ALIKE = Dedup(b"f" * 16, WINDOW_US)
+
+
+def counted(number: int, *channels: str, escalation: Escalation | None = TO_DESK) -> Incoming:
+    """Return a CRITICAL that is counted with others like it."""
+    planned = tuple(
+        PlannedDelivery(name, START_US, dedup=ALIKE, escalation=escalation) for name in channels or ("telegram",)
+    )
+    return incoming(risk_event(), number, planned=planned, published_us=START_US + number)
+
+
+def keys(store: Store) -> set[bytes]:
+    return {row.alert_id for row in escalations(store)}
+
+
+def test_counted_alerts_of_one_batch_begin_none(store: Store) -> None:
+    """Nobody is told of them, so nobody could acknowledge them."""
+    first, *others, newest = (counted(number) for number in range(1, 6))
+    assert len(others) == 3
+    store.accept([first, *others, newest])
+    assert keys(store) == {first.alert.id.bytes, newest.alert.id.bytes}
+
+
+def test_counted_alert_that_another_channel_tells_by_itself_begins_its_escalation(store: Store) -> None:
+    store.accept([counted(1), counted(2)])
+    told = counted(3, "telegram", "whatsapp")
+    newest = counted(4)
+    store.accept([told, newest])
+    assert told.alert.id.bytes in keys(store)
+
+
+def test_newer_alert_takes_over_the_escalation_of_the_one_that_it_replaces(store: Store, clock: FakeClock) -> None:
+    """With the time that people were given first, and the turn that it has."""
+    first, waiting = counted(1), counted(2)
+    store.accept([first, waiting])
+    clock.advance(1)
+    newer = counted(3)
+    store.accept([newer])
+    rows = {row.alert_id: (row.turn, row.due_us) for row in escalations(store)}
+    assert rows == {
+        first.alert.id.bytes: (1, START_US + ACK_WITHIN_US),
+        newer.alert.id.bytes: (1, START_US + ACK_WITHIN_US),
+    }
+    with store.database.writing() as connection:
+        connection.execute(update(schema.escalation).values(turn=2, due_us=START_US + 2 * ACK_WITHIN_US))
+    store.accept([counted(4, escalation=None)])
+    assert sorted((row.turn, row.due_us) for row in escalations(store)) == [(2, START_US + 2 * ACK_WITHIN_US)] * 2
+
+
+def test_acknowledgement_of_a_replaced_alert_ends_nothing_of_the_newer_one(store: Store, clock: FakeClock) -> None:
+    store.accept([counted(1), waiting := counted(2)])
+    assert store.acknowledge(waiting.alert.id, "kim", "api") is not None
+    clock.advance(1)
+    newer = counted(3)
+    store.accept([newer])
+    rows = {row.alert_id: (row.ended_why, row.due_us) for row in escalations(store)}
+    assert rows[newer.alert.id.bytes] == (None, clock.now_us() + ACK_WITHIN_US)
+    assert rows[waiting.alert.id.bytes][0] == "acknowledged"
+
+
+def test_acknowledgement_covers_the_alerts_that_it_tells_of(store: Store, clock: FakeClock) -> None:
+    """What their escalations planned before a newer one took their place is told nobody."""
+    store.accept([counted(1), older := counted(2)])
+    clock.advance(300)
+    for due in store.due_escalations(10):
+        store.escalate(due, ["desk", "whatsapp"])
+    middle = counted(3)
+    store.accept([middle])
+    newest = counted(4)
+    store.accept([newest])
+    story = store.story(older.alert.id)
+    assert story is not None
+    assert [each["status"] for each in story["deliveries"]] == ["suppressed", "pending"]
+    acknowledged = store.acknowledge(newest.alert.id, "kim", "api")
+    assert acknowledged is not None
+    assert acknowledged.suppressed == {"desk": 1}
+    story = store.story(older.alert.id)
+    assert story is not None
+    assert [(each["status"], each["why"]) for each in story["deliveries"]] == [
+        ("suppressed", "dedup"),
+        ("suppressed", "acknowledged"),
+    ]
+    assert store.audit().balanced

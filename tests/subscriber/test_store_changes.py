@@ -35,6 +35,16 @@ def test_changes_are_paged_newest_first(store: Store, clock: FakeClock) -> None:
     assert [change["what"] for change in store.changes(10, page[-1]["id"])] == newest[3:]
 
 
+def test_last_change_is_the_newest_of_its_kind(store: Store) -> None:
+    assert store.last_change(ChangeKind.CONFIG_LOADED) is None
+    for author in ("kim", "lee"):
+        store.record_change(ChangeKind.CONFIG_LOADED, author, "api", {})
+    store.record_change(ChangeKind.CONFIG_REFUSED, "ada", "api", {})
+    last = store.last_change(ChangeKind.CONFIG_LOADED)
+    assert last is not None
+    assert last["author"] == "lee"
+
+
 def test_changes_with_a_damaged_detail_are_told_all_the_same(store: Store) -> None:
     store.record_change(ChangeKind.CONFIG_LOADED, "kim", "api", {})
     for text in ("{", "[1]"):

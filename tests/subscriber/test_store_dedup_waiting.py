@@ -13,6 +13,7 @@ from subscriber.deliveries import (
     DeliveryState,
     Done,
     GiveUp,
+    Grouping,
     Outcome,
     Reason,
     RetryAt,
@@ -23,6 +24,7 @@ from tests.support.clock import START_US, FakeClock
 from tests.support.counted import ALIKE, CHANNEL, WINDOW_SECONDS, Stored
 
 WINDOW_US = WINDOW_SECONDS * MICROSECONDS
+GROUPING = Grouping(120 * MICROSECONDS, 120 * MICROSECONDS)
 RATE_LIMITED = Outcome(Reason.RATE_LIMITED, status=429)
 
 
@@ -90,6 +92,33 @@ def test_message_that_somebody_sends_is_not_replaced(stored: Stored, clock: Fake
     last = stored.row(stored.add())
     assert (last.due_at, last.more) == (START_US + 2 * WINDOW_US, 1)
     assert held == "digest" or stored.balanced()
+
+
+def test_message_that_nobody_else_can_tell_is_replaced(stored: Stored, clock: FakeClock) -> None:
+    """Its channel was down, and was looked at: there is no other one. What is counted goes on all the same."""
+    stored.add()
+    stored.add()
+    clock.advance(WINDOW_SECONDS + 1)
+    assert stored.store.hand_over_overdue(CHANNEL, clock.now_us(), (), 10) == {}
+    assert stored.rows()[1].handed_over is False
+    newest = stored.row(stored.add())
+    assert (newest.due_at, newest.more) == (START_US + WINDOW_US, 1)
+    assert stored.balanced()
+
+
+def test_message_at_the_end_of_a_window_grows_no_older_meanwhile(stored: Stored, clock: FakeClock) -> None:
+    """Its age is 60 s after the window, whether it waited for all of it or took the place of another."""
+    age_us = 60 * MICROSECONDS
+    for _ in range(3):
+        row = stored.row(stored.add(max_age_us=age_us))
+        assert row.expires_at == row.due_at + age_us
+        clock.advance(100)
+    clock.advance(30)
+    assert stored.store.expire(CHANNEL, clock.now_us()) == 1  # the first one alone, which nobody sent
+    assert stored.states() == ["expired", "dedup", "pending"]
+    assert stored.row(stored.add(dedup=None, batch="group:a", grouping=GROUPING, max_age_us=age_us)).expires_at == (
+        clock.now_us() + 120 * MICROSECONDS + age_us
+    )
 
 
 def test_message_whose_lease_ran_out_untried_is_replaced(stored: Stored, clock: FakeClock) -> None:

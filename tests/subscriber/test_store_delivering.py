@@ -251,6 +251,15 @@ def test_mark_notification_sent_closes_an_open_attempt(store: Store, delivery: D
     assert (fields["status"], fields["attempts"][0]["reason"]) == ("accepted", "timeout")
 
 
+def test_mark_notification_sent_is_recorded(store: Store, delivery: Delivery) -> None:
+    """Who looks for why a message never came finds that a person ended it."""
+    store.mark_notification_sent(delivery.id, "sent")
+    assert not store.mark_notification_sent(99, "sent")
+    [change] = store.changes(10)
+    assert (change["what"], change["via"]) == ("state_set", "store")
+    assert change["detail"] == {"delivery": delivery.id, "state": "accepted"}
+
+
 def test_mark_notification_sent_unknown_word_is_named(store: Store, delivery: Delivery) -> None:
     """The error says which words there are."""
     with pytest.raises(ValueError, match=r"'done' is no state of a delivery; write one of: pending, .*, sent\."):

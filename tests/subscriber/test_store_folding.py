@@ -67,6 +67,23 @@ def test_fold_leaves_what_was_tried_is_late_is_too_old_or_is_held(folder: Folder
     assert [delivery.alert for delivery in folder.fold()] == [other, last]
 
 
+@pytest.mark.parametrize("batch", [None, "group:desk:TNA"])
+def test_fold_leaves_what_a_worker_that_died_may_have_told(folder: Folder, batch: str | None) -> None:
+    """Its lease ran out with its attempt open: it is told again alone, as a possible repeat."""
+    (told,) = folder.add(1, severity="INFO", batch=batch)
+    attempt = folder.store.open_attempt([folder.head("dead", GONE)])
+    others = folder.add(5, batch=batch)
+    assert len(folder.store.backlog(CHANNEL, critical=False, limit=10)) == (0 if batch else 5)
+    flight = folder.begin()
+    assert [delivery.alert for delivery in flight.deliveries] == others
+    folder.end(flight, taken())
+    again = folder.head()
+    assert (again.alert, again.possible_repeat) == (told, True)
+    assert [row["closed_us"] is None for row in folder.rows("SELECT * FROM attempt ORDER BY id")] == [False, False]
+    assert folder.rows("SELECT in_doubt FROM attempt WHERE id = :id", id=attempt)[0]["in_doubt"]
+    assert folder.balanced()
+
+
 def test_fold_after_a_refusal_that_does_not_count_is_still_a_second_try(folder: Folder) -> None:
     """All attempts of a member are its digest's, so what is learned of one is true of each member."""
     folder.add(2)

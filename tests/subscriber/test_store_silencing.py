@@ -14,13 +14,16 @@ from subscriber.deliveries import DeliveryState, PlannedDelivery, Why, condition
 from subscriber.errors import StoreError
 from subscriber.store import Store, conditions
 from subscriber.store.changes import ChangeKind
-from subscriber.store.silences import NewSilence, Silence, silence_of_batch
+from subscriber.store.held import Freed
+from subscriber.store.silences import Finished, NewSilence, Silence, silence_of_batch
 from tests.support.alerts import STREAM, agent_action, incoming, risk_event, system_event
 from tests.support.books import own, spoil
 from tests.support.clock import START_US, FakeClock
+from tests.support.holding import FREE, MORNING, holding
 
 HOUR = 3600
 HOUR_US = HOUR * MICROSECONDS
+NOTHING = Freed({}, {})
 
 
 def silence(store: Store, **changes: Any) -> Silence:
@@ -115,7 +118,8 @@ def test_add_silence_that_ends_before_its_start_is_refused(store: Store) -> None
 
 def test_silences_are_paged_with_and_without_those_that_ended(store: Store) -> None:
     first, second, third = silence(store), silence(store), silence(store)
-    assert store.end_silence(second.id, "jo", "api") == replace(second, ended_us=START_US, ended_by="jo")
+    finished = store.end_silence(second.id, "jo", "api", FREE)
+    assert finished == Finished(replace(second, ended_us=START_US, ended_by="jo"))
     assert [each.id for each in store.silences()] == [third.id, first.id]
     assert [each.id for each in store.silences(ended=True)] == [third.id, second.id, first.id]
     assert [each.id for each in store.silences(ended=True, limit=1, before=third.id)] == [second.id]
@@ -127,25 +131,22 @@ def test_end_silence_makes_what_it_held_due_now(store: Store, clock: FakeClock, 
     other = silence(store)
     alert = intake.held(risk_event(), held)
     intake.held(risk_event(), other)
-    quiet = intake.held(risk_event(), held, until_us=held.ends_us + HOUR_US)  # its end lies in quiet hours
     clock.advance(60)
     assert told(store) == []
-    assert store.end_silence(held.id, "jo", "telegram") is not None
+    assert store.end_silence(held.id, "jo", "telegram", FREE) is not None
     assert told(store) == [alert]
     assert [(change["what"], change["author"], change["via"]) for change in store.changes(1)] == [
         ("silence_ended", "jo", "telegram")
     ]
-    clock.advance(HOUR * 2)
-    assert quiet in told(store)
     assert balanced(store)
 
 
 def test_end_silence_that_is_not_open_changes_nothing(store: Store, clock: FakeClock) -> None:
-    assert store.end_silence(1, "jo", "api") is None
+    assert store.end_silence(1, "jo", "api", FREE) is None
     ended = silence(store)
-    assert store.end_silence(ended.id, "jo", "api") is not None
+    assert store.end_silence(ended.id, "jo", "api", FREE) is not None
     clock.advance(1)
-    assert store.end_silence(ended.id, "kim", "api") is None
+    assert store.end_silence(ended.id, "kim", "api", FREE) is None
     (kept,) = store.silences(ended=True)
     assert (kept.ended_by, kept.ended_us) == ("jo", START_US)
     assert len(store.changes(10)) == 2
@@ -154,9 +155,9 @@ def test_end_silence_that_is_not_open_changes_nothing(store: Store, clock: FakeC
 def test_end_silence_after_its_time_ended_at_its_time(store: Store, clock: FakeClock) -> None:
     late = silence(store)
     clock.advance(HOUR + 5)
-    ended = store.end_silence(late.id, "jo", "api")
+    ended = store.end_silence(late.id, "jo", "api", FREE)
     assert ended is not None
-    assert ended.ended_us == late.ends_us
+    assert ended.silence.ended_us == late.ends_us
 
 
 def test_finish_silence_is_done_once_and_only_when_it_is_over(store: Store, clock: FakeClock) -> None:
@@ -164,13 +165,13 @@ def test_finish_silence_is_done_once_and_only_when_it_is_over(store: Store, cloc
     kept = silence(store)
     clock.advance(HOUR - 1)
     assert store.over_silences() == []
-    assert store.finish_silence(kept.id) is None
+    assert store.finish_silence(kept.id, FREE) is None
     clock.advance(11)
     assert store.over_silences() == [kept]
-    finished = store.finish_silence(kept.id)
+    finished = store.finish_silence(kept.id, FREE)
     assert finished is not None
     assert finished.silence == replace(kept, ended_us=kept.ends_us)
-    assert store.finish_silence(kept.id) is None
+    assert store.finish_silence(kept.id, FREE) is None
     assert store.over_silences() == store.open_silences() == []
     assert [change["what"] for change in store.changes(10)] == ["silence_added"]  # nobody changed anything
 
@@ -181,7 +182,7 @@ def test_finish_silence_lets_what_it_held_be_told_by_its_own_time(
     held = silence(store)
     alert = intake.held(risk_event(), held)
     clock.advance(HOUR)
-    finished = store.finish_silence(held.id)
+    finished = store.finish_silence(held.id, FREE)
     assert finished is not None
     assert finished.told_again == {}
     assert told(store) == [alert]
@@ -202,7 +203,7 @@ def test_finish_silence_tells_each_condition_that_still_holds_once(
     conditions = {condition_of(alert) for alert in (over, newest, elsewhere, symbol, action)}
     assert len(conditions) == 4
     clock.advance(61)
-    finished = store.finish_silence(dropping.id)
+    finished = store.finish_silence(dropping.id, FREE)
     assert finished is not None
     assert finished.told_again == {"telegram": 3, "whatsapp": 1}
     claimed = store.claim("telegram", "worker", 60, 100)
@@ -217,7 +218,7 @@ def test_finish_silence_takes_the_given_time_for_still_true(store: Store, clock:
     dropping = silence(store, drops=True)
     alert = intake.dropped(risk_event(), dropping)
     clock.advance(HOUR)
-    finished = store.finish_silence(dropping.id, still_true_us=HOUR_US)
+    finished = store.finish_silence(dropping.id, FREE, still_true_us=HOUR_US)
     assert finished is not None
     assert finished.told_again == {"telegram": 1}
     assert told(store) == [alert]
@@ -227,9 +228,11 @@ def test_end_silence_before_its_time_tells_what_still_holds(store: Store, clock:
     dropping = silence(store, drops=True)
     alert = intake.dropped(risk_event(), dropping)
     clock.advance(300)
-    store.end_silence(dropping.id, "jo", "api")
+    ended = store.end_silence(dropping.id, "jo", "api", FREE)
+    assert ended is not None
+    assert ended.told_again == {"telegram": 1}
     assert told(store) == [alert]
-    assert store.free_stragglers() == {}
+    assert store.free_stragglers(FREE) == NOTHING
 
 
 def test_finish_silence_tells_an_own_event_until_another_one_resolves_it(
@@ -244,10 +247,63 @@ def test_finish_silence_tells_an_own_event_until_another_one_resolves_it(
     heard = system_event(id=system_event_id("HEARD"), event_type="HEARD", severity="INFO", resolves=ended.id)
     intake.dropped(heard, dropping, own_event=True)
     clock.advance(HOUR)
-    finished = store.finish_silence(dropping.id)
+    finished = store.finish_silence(dropping.id, FREE)
     assert finished is not None
     assert finished.told_again == {"telegram": 1}
     assert told(store) == [lasting]
+
+
+def test_finish_silence_tells_each_of_the_daemons_own_events_that_nothing_resolved(
+    store: Store, clock: FakeClock, intake: Intake
+) -> None:
+    """All of them have one source and no symbol; they are conditions of their own all the same."""
+    dropping = silence(store, drops=True)
+    clock.advance(HOUR - 60)
+    silent = [system_event(id=system_event_id("SILENT", name), source="alertbus") for name in ("a", "b", "c")]
+    for alert in silent:
+        intake.dropped(alert, dropping, own_event=True)
+    heard = system_event(id=system_event_id("HEARD", "b"), severity="INFO", resolves=silent[1].id, source="alertbus")
+    before = system_event(id=system_event_id("HEARD", "d"), severity="INFO", resolves=system_event_id("SILENT", "d"))
+    for alert in (heard, before):  # the second ends what people were told of
+        intake.dropped(alert, dropping, own_event=True)
+    clock.advance(60)
+    finished = store.finish_silence(dropping.id, FREE)
+    assert finished is not None
+    assert finished.told_again == {"telegram": 3}
+    assert {alert.id for alert in told(store)} == {silent[0].id, silent[2].id, before.id}
+
+
+def test_finish_silence_in_quiet_hours_tells_again_at_their_end(store: Store, clock: FakeClock, intake: Intake) -> None:
+    dropping = silence(store, drops=True, matchers={})
+    clock.advance(HOUR - 60)
+    alert = intake.dropped(risk_event(severity="WARNING"), dropping)
+    spoil(store, "UPDATE notification_queue SET handling = :handling", handling='{"route":"desk"}')
+    clock.advance(60)
+    finished = store.finish_silence(dropping.id, holding(MORNING))
+    assert finished is not None
+    assert finished.told_again == {"telegram": 1}
+    assert told(store) == []
+    clock.advance(400)
+    (delivery,) = store.claim("telegram", "worker", 60, 10)
+    assert (delivery.alert, delivery.batch) == (alert, "quiet:morning")
+    assert balanced(store)
+
+
+def test_finish_silence_under_another_one_that_drops_leaves_it_to_that_one(
+    store: Store, clock: FakeClock, intake: Intake
+) -> None:
+    first, second = silence(store, drops=True), silence(store, drops=True, ends_us=START_US + HOUR_US + 60_000_000)
+    clock.advance(HOUR - 60)
+    alert = intake.dropped(risk_event(severity="WARNING"), first)
+    clock.advance(60)
+    finished = store.finish_silence(first.id, FREE)
+    assert finished is not None
+    assert finished.told_again == {}
+    clock.advance(60)
+    finished = store.finish_silence(second.id, FREE)
+    assert finished is not None
+    assert finished.told_again == {"telegram": 1}
+    assert told(store) == [alert]
 
 
 def test_finish_silence_does_not_repeat_what_a_person_acknowledged(
@@ -258,7 +314,7 @@ def test_finish_silence_does_not_repeat_what_a_person_acknowledged(
     alert = intake.dropped(risk_event(), dropping)
     assert store.acknowledge(alert.id, "kim", "page") is not None
     clock.advance(1)
-    finished = store.finish_silence(dropping.id)
+    finished = store.finish_silence(dropping.id, FREE)
     assert finished is not None
     assert finished.told_again == {}
 
@@ -271,7 +327,7 @@ def test_finish_silence_lets_the_age_of_what_is_told_again_begin_anew(
     alert = intake.dropped(system_event(id=system_event_id("SILENT")), dropping, own_event=True)
     spoil(store, "UPDATE notification_queue SET expires_at = published_us + 60000000")
     clock.advance(HOUR)
-    assert store.finish_silence(dropping.id) is not None
+    assert store.finish_silence(dropping.id, FREE) is not None
     (delivery,) = store.claim("telegram", "worker", 60, 10)
     assert delivery.alert == alert
     spoil(
@@ -288,7 +344,7 @@ def test_finish_silence_never_touches_what_was_dropped_for_another_reason(
     intake.dropped(risk_event(), dropping)
     spoil(store, "UPDATE notification_queue SET why = 'disabled'")
     clock.advance(60)
-    store.end_silence(dropping.id, "jo", "api")
+    store.end_silence(dropping.id, "jo", "api", FREE)
     assert told(store) == []
 
 
@@ -299,14 +355,14 @@ def test_free_stragglers_tells_what_was_stored_under_a_silence_that_had_ended(
     """Another daemon planned it and did not know yet."""
     ended = silence(store, drops=drops)
     clock.advance(10)
-    store.end_silence(ended.id, "jo", "api")
-    assert store.free_stragglers() == {}
+    store.end_silence(ended.id, "jo", "api", FREE)
+    assert store.free_stragglers(FREE) == NOTHING
     clock.advance(1)
     late = (intake.dropped if drops else intake.held)(risk_event(), ended)
     assert told(store) == []
-    assert store.free_stragglers() == {"telegram": 1}
+    assert store.free_stragglers(FREE) == (({}, {"telegram": 1}) if drops else ({"telegram": 1}, {}))
     assert told(store) == [late]
-    assert store.free_stragglers() == {}
+    assert store.free_stragglers(FREE) == NOTHING
     assert balanced(store)
 
 
@@ -316,8 +372,8 @@ def test_free_stragglers_leaves_what_a_silence_dropped_in_its_time(
     dropping = silence(store, drops=True)
     intake.dropped(risk_event(), dropping)
     clock.advance(HOUR)
-    assert store.finish_silence(dropping.id) is not None
-    assert store.free_stragglers() == {}
+    assert store.finish_silence(dropping.id, FREE) is not None
+    assert store.free_stragglers(FREE) == NOTHING
     assert told(store) == []
 
 
@@ -325,14 +381,20 @@ def test_silence_that_two_daemons_end_is_ended_by_one(store: Store, store_url: s
     both: list[Callable[[int], object]]
     with Store(store_url, clock) as other:
         first, second = silence(store), silence(store)
-        both = [lambda number: store.end_silence(number, "a", "api"), lambda number: other.end_silence(number, "b", "")]
+        both = [
+            lambda number: store.end_silence(number, "a", "api", FREE),
+            lambda number: other.end_silence(number, "b", "", FREE),
+        ]
         assert [each(first.id) is None for each in both] == [False, True]
         clock.advance(HOUR)
-        assert [other.finish_silence(second.id) is None, store.finish_silence(second.id) is None] == [False, True]
+        assert [other.finish_silence(second.id, FREE) is None, store.finish_silence(second.id, FREE) is None] == [
+            False,
+            True,
+        ]
 
 
 def test_silences_of_a_closed_store_raise(store: Store) -> None:
     store.close()
-    for ask in (store.open_silences, store.silences, store.over_silences, store.free_stragglers):
+    for ask in (store.open_silences, store.silences, store.over_silences, lambda: store.free_stragglers(FREE)):
         with pytest.raises(StoreError):
             ask()

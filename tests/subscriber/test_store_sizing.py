@@ -16,6 +16,7 @@ from subscriber.store.sizing import Size
 from tests.support.alerts import STREAM, incoming, risk_event
 from tests.support.books import spoil
 from tests.support.clock import START_US, FakeClock
+from tests.support.holding import FREE
 
 DAY_SECONDS = 86_400
 ALERT_BYTES = 2_000
@@ -76,7 +77,7 @@ def test_alerts_in_is_how_many_have_to_go(size: Size, excess: int, alerts: int) 
 def test_tidy_removes_silences_that_ended_and_changes_with_age(store: Store, clock: FakeClock) -> None:
     new = NewSilence({}, "kim", "", START_US, START_US + 1000 * DAY_SECONDS * MICROSECONDS)
     ended, stays = store.add_silence(new, "api"), store.add_silence(new, "api")
-    store.end_silence(ended.id, "kim", "api")
+    store.end_silence(ended.id, "kim", "api", FREE)
     clock.advance(DAY_SECONDS)
     store.record_change(ChangeKind.CONFIG_LOADED, "kim", "api", {})
     assert store.tidy(START_US, 100) == 0

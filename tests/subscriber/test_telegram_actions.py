@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta, timezone
 from uuid import UUID
 
@@ -95,6 +96,9 @@ def test_ack_of_nothing_says_so(person: Person, notebook: Notebook, text: str, r
         ("/mute never", None, None),
         ("/mute 2d symbol=U* agent=!backtest-*", {"symbol": "U*", "agent_name": "!backtest-*"}, 172_800),
         ("/mute event=NEVER_SEEN", {"event_type": "NEVER_SEEN"}, 3600),
+        ("/mute buy", {"action": "BUY"}, 3600),
+        ("/mute event=SELL TNA", {"action": "SELL", "symbol": "TNA"}, 3600),
+        ("/mute action=!HOLD", {"action": "!HOLD"}, 3600),
         ("/mute 8d", None, None),
         ("/mute 0s", None, None),
         ("/mute 5", None, None),
@@ -149,12 +153,34 @@ def test_mute_button_holds_what_is_like_the_alert_and_nothing_else(person: Perso
     silence = ActiveSilence.of(1, matchers, starts_us=0, ends_us=2)
 
     def holds(event_type: str, source: str) -> bool:
-        alert: RiskEvent = risk_event(event_type=event_type, source=source)
+        alert: RiskEvent = risk_event(event_type=event_type, source=source, symbol=None)
         return silence.holds(alert, 1, critical=False)
 
     assert holds("LIMIT[1]*", "!desk?")
     assert not holds("LIMIT1x", "!desk?")
     assert not holds("LIMIT[1]*", "!desks")
+
+
+def test_mute_button_below_an_alert_without_symbol_holds_none_of_a_symbol(person: Person, notebook: Notebook) -> None:
+    """A CRITICAL that the person has not seen is not muted with the one that they have."""
+    notebook.alerts[ALERT] = Described("MARGIN_CALL", None, "trader-1", Severity.CRITICAL)
+    pressed(person, ButtonAction.MUTE)
+    [(_, matchers, *_, critical)] = notebook.done
+    assert critical is True
+    assert isinstance(matchers, dict)
+    silence = ActiveSilence.of(1, matchers, starts_us=0, ends_us=2, lets_critical=False)
+    like = {"event_type": "MARGIN_CALL", "source": "trader-1", "severity": "CRITICAL"}
+    assert silence.holds(risk_event(**like, symbol=None), 1, critical=True)
+    assert not silence.holds(risk_event(**like, symbol="TNA"), 1, critical=True)
+
+
+def test_mute_button_below_an_own_event_is_refused(person: Person, notebook: Notebook) -> None:
+    """One that an older version put there; what stands below the message stays."""
+    notebook.alerts[ALERT] = replace(CRITICAL, can_be_muted=False)
+    told = person.press(Pressed(1, Place(5), "Ada", "1", 1, button_of(ButtonAction.MUTE, ALERT).data))
+    assert (told.text.endswith("Nothing is muted."), told.buttons) == (True, None)
+    assert len(told.text) <= 200
+    assert notebook.done == []
 
 
 @pytest.mark.parametrize("value", ["TNA", "BRK.B", "a*b", "[x]", "?", "!x", "x!", "]", "[!a]"])

@@ -11,7 +11,7 @@ from bus.alerts import Alert, OpaqueAlert
 from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, TemplateLimits
 from subscriber.policy.matching import KINDS
 from subscriber.policy.rendering import render
-from subscriber.policy.sandbox import OUTPUT_LIMIT, RANGE_LIMIT, TEMPLATE_LIMIT, TURNS_LIMIT
+from subscriber.policy.sandbox import OUTPUT_LIMIT, RANGE_LIMIT, ROUND_LIMIT, TEMPLATE_LIMIT, TURNS_LIMIT
 from subscriber.policy.templates import VARIABLES, Template, Templates, check_template, sample_alert
 from subscriber.policy.wording import REPEAT_TEXT
 from tests.subscriber.test_rendering import ALERTS, FOOT, PLAIN, TELEGRAM, WHATSAPP, ZONE, risk, trade, units
@@ -108,6 +108,7 @@ WRONG = [
     ("{% set ns = namespace(a=1) %}", "there is no namespace"),
     ("{{" + "(" * 3000 + "1" + ")" * 3000 + "}}", "nested too deeply"),
     ("x" * (TEMPLATE_LIMIT + 1), f"at most {TEMPLATE_LIMIT}"),
+    ("{{ " + "9" * 5000 + " }}", "a number of too many digits"),
 ]
 FAILING = [
     ("\n{{ 1 / 0 }}", "line 2: division by zero"),
@@ -122,6 +123,10 @@ FAILING = [
     ("{{ time|local('%c') }}", "a time's format may have"),
     ("{{ range.__globals__ }}", "is unsafe"),
     ("{{ 'x'|replace('', 'y') }}", "replace needs"),
+    ("{{ 7|round(-9000000) }}", f"round takes -{ROUND_LIMIT} to {ROUND_LIMIT} digits"),
+    ("{{ 7|round(21) }}", f"round takes -{ROUND_LIMIT} to {ROUND_LIMIT} digits"),
+    ("{% set a = 9999999999 %}" + "{% set a = a * a %}" * 24 + "x", "a number of more than 1024 bits"),
+    ("{{ 0x" + "f" * 300 + " - 1 }}", "a number of more than 1024 bits"),
     ("{{ event.encode('idna') }}", "'encode' of 'str' object is unsafe"),
     ("{# nothing #}", "it makes an empty text"),
     ("{{ '\u200b' }}", "it makes an empty text"),
@@ -137,6 +142,19 @@ BOMBS = [
     f"{{% for i in range({RANGE_LIMIT}) %}}{{% for j in range({RANGE_LIMIT}) %}}{{% endfor %}}{{% endfor %}}",
     "{% for i in range(1000) %}" + "x" * 21 + "{% endfor %}",
     "{% for a in range(1000) %}" * 5 + "{% endfor %}" * 5,
+    "{{ ('a ' * 10000)|list|length }}",
+    "{{ ('a ' * 10000).split()|length }}",
+    "{% set l = range(999)|list %}" + "{% set x = l|sort %}" * 10 + "y",
+    "{% set l = range(999)|list %}" + "{% set x = l|unique|list %}" * 6 + "y",
+    "{% set l = range(999)|list %}" + "{{ l|max }}" * 10,
+    "{% set l = range(999)|list %}" + "{% set x = l[1:] %}" * 10 + "y",
+    "{% set l = range(999)|list %}" + "{% if -1 in l or -1 is in l %}{% endif %}" * 5 + "y",
+    "{% set l = range(999)|list %}" + "{% if l == l + [1] %}{% endif %}" * 3 + "y",
+    "{% set t = 'x' * 9999 %}{% for i in range(500) %}{% set x = t|upper %}{% endfor %}y",
+    "{% set t = 'x' * 9999 %}{% for i in range(500) %}{% set x = t.strip() %}{% endfor %}y",
+    "{% set a = [1] %}" + "{% set a = [a, a] %}" * 30 + "{% if a == a %}y{% endif %}",
+    "{% set a = (1, 2) %}" + "{% set a = (a, a) %}" * 30 + "{{ {a: 1} }}",
+    "{% set l = ['x' * 999] * 20 %}{% set l = l + l %}y",
 ]
 
 
@@ -164,9 +182,21 @@ def test_failing_template_is_told_in_the_built_in_text(text: str, words: str) ->
 
 @pytest.mark.parametrize("text", BOMBS)
 def test_template_that_would_grow_is_stopped(text: str) -> None:
-    """Neither its text, nor a value in it, nor the turns of its loops are without an end."""
+    """Neither its text, nor a value in it, nor the turns of its loops and filters are without an end."""
     (fault,) = told(text, risk())[1]
     assert str(OUTPUT_LIMIT) in fault or str(TURNS_LIMIT) in fault or str(RANGE_LIMIT) in fault
+
+
+@pytest.mark.parametrize("text", BOMBS)
+def test_check_of_a_template_calculates_nothing(text: str) -> None:
+    """It is read by a thread that others wait for; what it makes shows when it is filled in."""
+    assert check_template(text) is None
+
+
+def test_template_of_a_long_description_is_within_its_budget() -> None:
+    """Ordinary texts are far from every limit."""
+    text = "{{ description|replace('a', 'b')|upper|truncate(80) }} {{ description.split()|unique|sort|join(' ') }}"
+    assert told(text, risk(description="word " * 700))[1] == []
 
 
 def test_fault_names_no_value_of_the_alert() -> None:

@@ -12,6 +12,7 @@ import pytest
 from subscriber.policy import sandbox, templates
 from subscriber.policy.matching import KINDS
 from subscriber.policy.rendering import render
+from subscriber.policy.template_budget import CHARACTERS_A_TURN, INTEGER_BITS
 from subscriber.policy.templates import Template, sample_alert
 from tests.subscriber.test_rendering import PLAIN, ZONE
 
@@ -65,5 +66,9 @@ def test_filters_tests_and_methods_are_complete() -> None:
 def test_limits_are_those_of_the_code() -> None:
     """Numbers that a person plans with."""
     numbers = re.findall(r"^\| .* \| ([\d,]+)(?: characters)? \|$", DOCUMENT, re.MULTILINE)
-    limits = (sandbox.TEMPLATE_LIMIT, sandbox.OUTPUT_LIMIT, sandbox.TURNS_LIMIT, sandbox.RANGE_LIMIT)
+    limits = (
+        *(sandbox.TEMPLATE_LIMIT, sandbox.OUTPUT_LIMIT, sandbox.TURNS_LIMIT, sandbox.RANGE_LIMIT),
+        *(sandbox.ROUND_LIMIT, INTEGER_BITS),
+    )
+    assert f"each {CHARACTERS_A_TURN} characters" in DOCUMENT
     assert [int(number.replace(",", "")) for number in numbers] == list(limits)

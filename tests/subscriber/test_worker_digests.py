@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import Handling, Limit, Message, Outcome, PlannedDelivery, Reason
+from subscriber.deliveries import Delivery, Handling, Limit, Message, Outcome, PlannedDelivery, Reason
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.worker import DeliveryWorker
 from subscriber.policy.wording import REPEAT_TEXT
@@ -243,6 +244,29 @@ def test_digest_that_another_worker_took_over_drops_its_result(bench: Bench, clo
     assert states(bench, alerts) == {"folded"}  # the late answer is recorded all the same
     assert bench.metric("deliveries_total", channel="telegram", state="folded") == 60
     assert bench.metric("digest_alerts_total", channel="telegram", kind="storm") == 60
+    assert store.audit().balanced
+
+
+def test_digest_of_which_somebody_took_one_away_is_told_without_it_at_once(
+    bench: Bench, clock: FakeClock, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a person does who marks one by hand, just before it is sent: the others wait for no lease."""
+    channel = ScriptedChannel(pace=ONE_A_SECOND)
+    _, worker = working(bench, channel)
+    alerts = criticals(bench, 50)
+    open_attempt = store.open_attempt
+
+    def taken_away(deliveries: Sequence[Delivery], **given: Any) -> int:
+        if len(deliveries) > 1:
+            monkeypatch.setattr(store, "open_attempt", open_attempt)
+            store.mark_notification_sent(deliveries[-1].id, "sent")
+        return open_attempt(deliveries, **given)
+
+    monkeypatch.setattr(store, "open_attempt", taken_away)
+    drive(worker, clock, 10)
+    assert bench.metric("leases_lost_total") == 1
+    assert ["49 CRITICAL alerts" in message.text for message in channel.sent] == [True]
+    assert states(bench, alerts) == {"folded", "accepted"}
     assert store.audit().balanced
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import Limit, Message, Outcome, PlannedDelivery, Reason
+from subscriber.deliveries import Dedup, Grouping, Limit, Message, Outcome, PlannedDelivery, Reason
 from subscriber.store import Store
 from tests.support.alerts import risk_event
 from tests.support.clock import FakeClock
@@ -135,3 +135,67 @@ def test_expired_is_told_by_one_of_several_workers(bench: Bench, clock: FakeCloc
         drive(worker, clock, 1)
     assert len(own_events(bench)) == 1
     assert store.audit().balanced
+
+
+def test_expired_tells_how_many_it_had_counted(bench: Bench, clock: FakeClock) -> None:
+    """Forty-two more came in the window of an alert that was sent; nobody else would tell of them."""
+    channel = ScriptedChannel()
+    worker = bench.worker(bench.desk(channel), interval_seconds=1.0)
+    dedup = Dedup(b"like this one   ", 300 * MICROSECONDS)
+    for _ in range(43):
+        bench.add(
+            risk_event(severity="WARNING"),
+            planned=(PlannedDelivery("telegram", clock.now_us(), dedup=dedup, max_age_us=60 * MICROSECONDS),),
+        )
+    drive(worker, clock, 1)
+    clock.advance(HOUR)
+    drive(worker, clock, 2)
+    first, told = (message.text for message in channel.sent)
+    assert "more in" not in first
+    assert "1 alert (+41 counted)" in told
+    assert "expired: 1\ncounted: 41\n" in told
+    assert bench.store.audit().balanced
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_expired_is_told_by_itself_also_in_a_storm(bench: Bench, clock: FakeClock, planned: bool) -> None:
+    """A storm's message would only count it, and so hide what nobody was told of; so would its group's."""
+    grouping = Grouping(600 * MICROSECONDS, 600 * MICROSECONDS)
+    plan = PlannedDelivery("telegram", 0, batch="group:all:", grouping=grouping, max_age_us=1)
+    channel = ScriptedChannel(pace=(Limit(messages=1, seconds=6),))
+    desk = bench.desk(channel)
+    worker = bench.worker(
+        desk,
+        max_delay_seconds=30.0,
+        interval_seconds=1.0,
+        plan_for=lambda _alert, _channel: (plan,) if planned else (),
+    )
+    hourly(bench, clock, 3, event_type="STALE")
+    clock.advance(2 * HOUR)
+    hourly(bench, clock, 60)
+    drive(worker, clock, 20)
+    (told,) = [message.text for message in channel.sent if "ALERTS_EXPIRED" in message.text]
+    assert "3 alerts" in told
+    assert told.count("STALE") == 3
+    assert any("60 alerts" in message.text for message in channel.sent)
+    assert bench.store.audit().balanced
+
+
+def test_expired_waits_for_the_end_of_quiet_hours(bench: Bench, clock: FakeClock) -> None:
+    """It is told with what they held."""
+    morning_us = clock.now_us() + 10 * HOUR * MICROSECONDS
+    held = PlannedDelivery("telegram", morning_us, batch="quiet:night", max_age_us=11 * HOUR * MICROSECONDS)
+    channel = ScriptedChannel()
+    worker = bench.worker(
+        bench.desk(channel), max_delay_seconds=30.0, interval_seconds=1.0, plan_for=lambda _alert, _channel: (held,)
+    )
+    hourly(bench, clock, 3)
+    bench.add(risk_event(severity="WARNING"), planned=(held,))
+    clock.advance(2 * HOUR)
+    drive(worker, clock, 5)
+    assert (channel.sent, len(own_events(bench))) == ([], 1)
+    clock.advance(8 * HOUR)
+    drive(worker, clock, 5)
+    (told,) = channel.sent
+    assert "2 alerts" in told.text
+    assert "ALERTS_EXPIRED" in told.text

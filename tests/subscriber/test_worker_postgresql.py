@@ -9,13 +9,15 @@ from contextlib import ExitStack
 import pytest
 
 from bus.clock import SystemClock
-from subscriber.deliveries import Message, Outcome, Reason
+from subscriber.deliveries import Limit, Message, Outcome, Reason
 from subscriber.policy.retry import RetryPolicy
 from subscriber.policy.wording import REPEAT_TEXT
 from subscriber.store import Store
 from tests.subscriber.conftest import PostgresqlServer
+from tests.support.alerts import risk_event
+from tests.support.clock import FakeClock
 from tests.support.waiting import wait_until
-from tests.support.worker_bench import ACCEPTED, Bench, ScriptedChannel
+from tests.support.worker_bench import ACCEPTED, Bench, ScriptedChannel, drive
 
 on_postgresql = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 
@@ -54,6 +56,26 @@ def test_workers_of_two_daemons_send_each_alert_once(bench: Bench, store_url: st
         wait_until(lambda: bench.store.channel_counts()["telegram"] == {"accepted": 30})
     assert sum(len(channel.sent) for channel in channels) == 30
     assert all(len(bench.delivery(alert)["attempts"]) == 1 for alert in alerts)
+
+
+@on_postgresql
+def test_storm_that_another_daemon_tells_is_collected_by_this_one_too(store_url: str, clock: FakeClock) -> None:
+    """Else each would tell it for itself, and people would get twice as many messages."""
+    channels = [ScriptedChannel(pace=(Limit(1, 1.0),)), ScriptedChannel(pace=(Limit(1, 1.0),))]
+    with Store(store_url, clock) as store, Store(store_url, clock) as other:
+        benches = [Bench(store, clock), Bench(other, clock)]
+        workers = [
+            bench.worker(bench.desk(channel), f"daemon-{place}", max_delay_seconds=30.0, interval_seconds=1.0)
+            for place, (bench, channel) in enumerate(zip(benches, channels, strict=True))
+        ]
+        benches[0].add_all([risk_event(severity="WARNING") for _ in range(60)])
+        drive(workers[0], clock, 3)
+        assert "60 alerts" in channels[0].sent[-1].text
+        benches[0].add_all([risk_event(severity="WARNING") for _ in range(60)])
+        drive(workers[1], clock, 20)
+        assert channels[1].sent == []
+        drive(workers[1], clock, 12)
+        assert ["60 alerts" in message.text for message in channels[1].sent] == [True]
 
 
 def test_worker_whose_connections_are_cut_while_it_sends_records_the_answer(postgresql: PostgresqlServer) -> None:

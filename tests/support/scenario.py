@@ -49,7 +49,7 @@ class Publish(Input):
     text: str = ""
     severity: str = "WARNING"
     event: str = "VOLATILITY_HIGH"
-    symbol: str = "TNA"
+    symbol: str | None = "TNA"
     agent: str = "ppo-1"
     value: float = 12.0
     action: str | None = None  #: a trade instead of a risk event
@@ -59,7 +59,8 @@ class Publish(Input):
     def alert(self, place: int, now_us: int) -> Alert:
         """Build one of them, the first of which is 1, as happening now."""
         occurred_at = from_us(now_us)
-        symbol, agent = self.symbol.format(n=place), self.agent.format(n=place)
+        symbol = None if self.symbol is None else self.symbol.format(n=place)
+        agent = self.agent.format(n=place)
         if self.action is not None:
             return AgentAction(
                 action=self.action,
@@ -84,7 +85,7 @@ class Publish(Input):
 
     @property
     def words(self) -> str:
-        what = f"{self.action} {self.symbol}" if self.action else f"{self.severity} {self.event} {self.symbol}"
+        what = " ".join(filter(None, (self.action or f"{self.severity} {self.event}", self.symbol)))
         told = f" “{self.text}”" if self.text else ""
         if self.count == 1:
             return f"{what}{told}"

@@ -19,6 +19,12 @@ def upgrade() -> None:
     """Add the tables and columns; what expired before is not told of now."""
     _tables()
     _queue()
+    op.add_column(
+        "channel_memory",
+        sa.Column(
+            "paused_by", sa.Text(), comment="the alert that told of its pause, until one tells that it works again"
+        ),
+    )
     queue = sa.table("notification_queue", sa.column("status", sa.Text()), sa.column("told_by", sa.LargeBinary()))
     op.execute(queue.update().where(queue.c.status == "expired").values(told_by=b""))
 
