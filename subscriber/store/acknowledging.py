@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, union, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, select, union, update
 
 from subscriber.deliveries import DeliveryState, Why, escalation_step
 from subscriber.store import schema
@@ -25,6 +25,8 @@ _queue: Final = schema.notification_queue
 _alert: Final = schema.alert
 _escalation: Final = schema.escalation
 _acknowledgement: Final = schema.acknowledgement
+#: As `deliveries.condition_of` has it.
+_CONDITION: Final = ("source", "event_type", "symbol", "agent_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class Acknowledging(StorePart):
     def acknowledge(self, alert_id: UUID, author: str, via: str, note: str = "") -> Acknowledged | None:
         """Note that a person knows of an alert: its escalation ends, and no delivery of that is begun any more.
 
-        The same goes for the alerts of which it tells: they were counted, and it took their place. What may have
-        reached somebody, is being sent, or is told in a digest whose text is fixed stays as it is.
+        The same goes for the alerts of which it tells (they were counted, and it took their place) and for earlier ones
+        like it: whoever knows of the newest knows of these. What may have reached somebody, is being sent, or is told
+        in a digest whose text is fixed stays as it is.
 
         Args:
             alert_id: Which one.
@@ -77,7 +80,8 @@ class Acknowledging(StorePart):
             new = connection.execute(first).one_or_none() is not None
             row = connection.execute(_stored, {"which": key}).one()
             suppressed: Counter[str] = Counter()
-            for some in chunks(sorted({key, *_told_by(connection, key)})):
+            alike = connection.scalars(_alike, {"which": key}).all()
+            for some in chunks(sorted({key, *alike, *_told_by(connection, key)})):
                 given = {"ids": some, "now_us": now_us}
                 connection.execute(_lock_escalations, given)
                 connection.execute(_end_escalation, given)
@@ -109,6 +113,19 @@ def _told_by(connection: Connection, key: bytes) -> set[bytes]:
     return told
 
 
+_newest: Final = _alert.alias("newest")
+#: What still escalates of the same condition and was published before; the daemon's own events are each their own.
+_alike: Final = (
+    select(_alert.c.id)
+    .join(_newest, and_(*(_alert.c[name].is_not_distinct_from(_newest.c[name]) for name in _CONDITION)))
+    .where(
+        _newest.c.id == bindparam("which"),
+        _newest.c.stream.is_not(None),
+        _alert.c.stream.is_not(None),
+        _alert.c.published_us <= _newest.c.published_us,
+        _alert.c.id.in_(select(_escalation.c.alert_id).where(_escalation.c.ended_us.is_(None))),
+    )
+)
 _ids: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
 # Others may go on to refer to the alert: see `fallbacks.py`.
 _lock_alert: Final = select(_alert.c.id).where(_alert.c.id == bindparam("which")).with_for_update(key_share=True)

@@ -13,7 +13,17 @@ from sqlalchemy import insert, select
 
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import Decision, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
+from subscriber.deliveries import (
+    Decision,
+    DeliveryState,
+    Done,
+    Escalation,
+    GiveUp,
+    Outcome,
+    PlannedDelivery,
+    Reason,
+    RetryAt,
+)
 from subscriber.errors import StoreError
 from subscriber.store import Store, schema
 from subscriber.store.turns import DueEscalation, Escalated
@@ -302,4 +312,18 @@ def test_escalating_and_acknowledging_at_once_never_deadlocks(store: Store, stor
     assert len(told) == len(set(told))
     assert store.due_escalations(100) == []
     assert len(store.changes(100)) == len(alerts)
+    assert balanced(store)
+
+
+def test_acknowledge_covers_earlier_alerts_like_it_and_no_others(store: Store, clock: FakeClock) -> None:
+    """Who presses the button below the newest message knows of what the older ones said."""
+    likes = [risk_event(), risk_event(symbol="SPY"), risk_event(), risk_event()]
+    us = clock.now_us()
+    escalation = Escalation(60_000_000, ("desk",))
+    for number, alert in enumerate(likes, start=1):
+        planned = (PlannedDelivery("telegram", us, escalation=escalation),)
+        store.accept([incoming(alert, number, planned=planned, published_us=us + number)])
+    store.acknowledge(likes[2].id, "kim", "telegram")
+    clock.advance(61)
+    assert {due.alert_id for due in store.due_escalations(10)} == {likes[1].id, likes[3].id}
     assert balanced(store)
