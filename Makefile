@@ -28,7 +28,7 @@ run: $(RUN_STAMP) ## install what the daemon needs and run it (dry run until cre
 	$(BIN)/alertbus-subscriber run
 
 test: $(DEV_STAMP) ## install everything and pass the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(DEV_STAMP) ## lint, formatting, types
 	$(BIN)/ruff check .

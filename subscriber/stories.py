@@ -157,7 +157,7 @@ def _held(delivery: Fields, zone: tzinfo) -> Iterator[str]:
     if digest is not None:
         yield f"in digest {digest['id']} ({digest['kind']}, {digest['state']}) with {digest['members']} alerts"
     if delivery["handed_over"]:
-        yield "its channel was down for long; a fallback tells it, too"
+        yield "its channel is down; a fallback tells it, too"
     if delivery["expires_at"] is not None and delivery["status"] in _OPEN:
         yield f"too old from {_time(delivery['expires_at'], zone)} on"
 

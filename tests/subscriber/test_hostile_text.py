@@ -227,7 +227,7 @@ def test_any_digest_is_accepted_whole_by_every_provider(
             assert limits.template is not None
             assert sum(map(utf16_length, taken.parameters)) <= limits.template.length, name
         assert f" {len(alerts)} alert" in taken.text, name
-        assert f"explain {members[0].alert.id.hex[-8:]}" in taken.text, name
+        assert f"digest {members[0].alert.id.hex[-8:]}" in taken.text, name
         assert ("Possible repeat" in taken.text) is repeat, name
 
 
