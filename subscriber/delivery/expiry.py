@@ -6,7 +6,7 @@ again, and not in one for each hour of an outage. That message is an alert of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Final, Protocol
@@ -39,7 +39,7 @@ class OwnEvents(Protocol):
         """Return an event as it is to be stored, with its deliveries."""
         ...
 
-    def stored(self, incoming: Iterable[Incoming], accepted: Accepted) -> None:
+    def stored(self, accepted: Accepted) -> None:
         """Count what was stored, and wake those who deliver it."""
         ...
 
@@ -124,7 +124,7 @@ class Expiry:
             return
         self._tell_at = now + _TELL_SECONDS
         self._untold = len(expired) == _MOST_TOLD
-        self._own_events.stored([incoming], accepted)
+        self._own_events.stored(accepted)
 
     def _planned(self, event: SystemEvent) -> tuple[PlannedDelivery, ...]:
         """Plan the event by the rules: quiet hours hold it, and nothing else counts it, groups it or ends it.

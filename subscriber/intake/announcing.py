@@ -94,7 +94,7 @@ class Announcer:
             logger.critical("too many events wait for the database; dropped: %s", event.event_type)
         return self.retry() and not full
 
-    def stored(self, _incoming: Iterable[Incoming], accepted: Accepted) -> None:
+    def stored(self, accepted: Accepted) -> None:
         """Count what was stored and wake those who deliver it."""
         count_deliveries(self._metrics, accepted)
         self._waker(accepted.deliveries)
@@ -118,5 +118,5 @@ class Announcer:
         with self._lock:
             for incoming in waiting:
                 self._waiting.pop(incoming.alert.id, None)
-        self.stored(waiting, accepted)
+        self.stored(accepted)
         return True

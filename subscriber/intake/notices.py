@@ -88,7 +88,7 @@ class Notices:
 
         lost = self._store.record_lost(stream, ranges, why, telling)
         self._metrics.lost(sum(last - first + 1 for first, last in lost.ranges))
-        self._announcer.stored(made, lost.told)
+        self._announcer.stored(lost.told)
 
     def _event(self, event_type: str, description: str, *about: str) -> SystemEvent:
         return SystemEvent(

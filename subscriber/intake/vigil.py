@@ -209,7 +209,7 @@ class Vigil:
             return
         if isinstance(telling.alert, SystemEvent):
             logger.warning("%s: %s", telling.alert.event_type, telling.alert.description)
-        self._announcer.stored([telling], told)
+        self._announcer.stored(told)
 
     def _forget_all_but(self, streams: set[bytes]) -> None:
         self._liveness.keep(streams)

@@ -109,7 +109,7 @@ class ScenarioDaemon:
             )
             for place, alert in enumerate(alerts)
         ]
-        self.parts.announcer.stored(batch, self.store.accept(batch))
+        self.parts.announcer.stored(self.store.accept(batch))
 
     def hear(self) -> None:
         """Take what people wrote and pressed in Telegram, and do it."""
