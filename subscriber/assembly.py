@@ -14,7 +14,7 @@ from bus.alerts import Alert, SystemEvent
 from bus.clock import Clock
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.channel import ChannelConfig
-from subscriber.deliveries import Button, PlannedDelivery, ReceiptMode
+from subscriber.deliveries import Button, PlannedDelivery
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
@@ -31,6 +31,7 @@ from subscriber.policy.buttons import buttons_for
 from subscriber.policy.retry import RetryPolicy
 from subscriber.policy.rules import Rules
 from subscriber.policy.templates import Template
+from subscriber.receipts import ReceiptMode
 from subscriber.rulebook import RuleBook
 from subscriber.settings import SubscriberSettings, changed_names
 from subscriber.store.store import Store

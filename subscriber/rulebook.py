@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -14,7 +14,6 @@ from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.building import placeholder_configs
 from subscriber.deliveries import Hold, MessageLimits, PlannedDelivery
 from subscriber.policy.explaining import Explanation
-from subscriber.policy.match_file import match_of
 from subscriber.policy.rendering import render
 from subscriber.policy.rules import Rules
 from subscriber.policy.silences import ActiveSilence
@@ -130,15 +129,6 @@ def templates_of(rules: Rules) -> Templates:
         Template(text.name, text.text, None if text.kinds is None else frozenset(text.kinds), frozenset(text.channels))
         for text in rules.templates.values()
     )
-
-
-def checked_match(matchers: Mapping[str, Any]) -> None:
-    """Check what a silence is to match.
-
-    Raises:
-        ConfigurationError: It has faults; all of them are told.
-    """
-    match_of(matchers)
 
 
 def previewed(

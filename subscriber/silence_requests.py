@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bus.clock import MICROSECONDS
 from bus.errors import ConfigurationError
-from subscriber.rulebook import checked_match
+from subscriber.policy.match_file import match_of
 from subscriber.store.silences import NewSilence
 
 _LONGEST_US: Final = 366 * 86_400 * MICROSECONDS
@@ -39,7 +39,7 @@ def requested_silence(
     Raises:
         ConfigurationError: The match, or the time, is no good one.
     """
-    checked_match(matchers)
+    match_of(matchers)
     if not max(now_us, starts_us) < ends_us <= now_us + _LONGEST_US:
         raise ConfigurationError("A silence must end in the future, after it starts, and within a year.")
     return NewSilence(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.clock import from_us
-from subscriber.deliveries import OPEN_STATES, DeliveryState, ReceiptMode, Remembered, Window
+from subscriber.deliveries import OPEN_STATES, DeliveryState, Remembered, Window
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.views import DeskView
 from subscriber.monitoring.metrics import alertbus_version
+from subscriber.receipts import ReceiptMode
 from subscriber.store.store import Store
 
 Status = dict[str, Any]

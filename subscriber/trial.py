@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from bus.alerts import Severity, SystemEvent
 from bus.clock import MICROSECONDS, Clock
-from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery, Reason, ReceiptState
+from subscriber.deliveries import OPEN_STATES, DeliveryState, PlannedDelivery, Reason
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.policy.routing import plan_deliveries
+from subscriber.receipts import ReceiptState
 from subscriber.store.store import Store
 
 TEST_EVENT: Final = "TEST_ALERT"

@@ -26,7 +26,8 @@ from subscriber.channels.providers import Probe, Provider, TemplateMessage
 from subscriber.channels.redaction import Redaction
 from subscriber.channels.requests_seam import routed
 from subscriber.channels.verdicts import Answer
-from subscriber.deliveries import Message, MessageLimits, Outcome, Reason, Receipt, ReceiptMode, Window
+from subscriber.deliveries import Message, MessageLimits, Outcome, Reason, Window
+from subscriber.receipts import Receipt, ReceiptMode
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from subscriber.channels.memory import ChannelMemory
-from subscriber.deliveries import Limit, Message, MessageLimits, Outcome, Receipt, ReceiptMode, Window
+from subscriber.deliveries import Limit, Message, MessageLimits, Outcome, Window
+from subscriber.receipts import Receipt, ReceiptMode
 
 __all__ = [
     "DEFAULT_DEADLINE_SECONDS",

@@ -24,7 +24,8 @@ from subscriber.channels.redaction import Redaction
 from subscriber.channels.requests_seam import amended
 from subscriber.channels.verdicts import Answer, Row, mapping
 from subscriber.channels.window import WhatsApp
-from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, Outcome, Reason, ReceiptMode
+from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, Outcome, Reason
+from subscriber.receipts import ReceiptMode
 
 ORIGIN: Final = "https://graph.facebook.com"
 

@@ -21,7 +21,7 @@ from subscriber.channels.credentials import same_phone
 from subscriber.channels.redaction import Redaction
 from subscriber.channels.verdicts import mapping
 from subscriber.channels.webhooks import Inbound, WebhookNews, WebhookRefused, WebhookRequest
-from subscriber.deliveries import Receipt, ReceiptState
+from subscriber.receipts import Receipt, ReceiptState
 
 _STATES: Final = {
     "accepted": ReceiptState.QUEUED,

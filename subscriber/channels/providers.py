@@ -12,7 +12,8 @@ from subscriber.channels.channel import Limit
 from subscriber.channels.plugins import Plugin
 from subscriber.channels.redaction import Redaction
 from subscriber.channels.verdicts import Answer
-from subscriber.deliveries import Message, MessageLimits, Outcome, Reason, Receipt, ReceiptMode, Window
+from subscriber.deliveries import Message, MessageLimits, Outcome, Reason, Window
+from subscriber.receipts import Receipt, ReceiptMode
 
 
 @dataclass(frozen=True, slots=True)

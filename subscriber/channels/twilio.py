@@ -24,7 +24,8 @@ from subscriber.channels.redaction import Redaction
 from subscriber.channels.twilio_codes import BAD_TEMPLATE, NOT_FOUND, OUTSIDE_WINDOW, TABLE
 from subscriber.channels.verdicts import Answer, mapping
 from subscriber.channels.window import WhatsApp
-from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, Outcome, Reason, Receipt, ReceiptMode
+from subscriber.deliveries import Dialect, LengthUnit, Message, MessageLimits, Outcome, Reason
+from subscriber.receipts import Receipt, ReceiptMode
 
 ORIGIN: Final = "https://api.twilio.com"
 

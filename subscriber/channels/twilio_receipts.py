@@ -22,7 +22,7 @@ from subscriber.channels.credentials import same_phone
 from subscriber.channels.redaction import Redaction
 from subscriber.channels.twilio_codes import words_for
 from subscriber.channels.webhooks import Inbound, WebhookNews, WebhookRefused, WebhookRequest
-from subscriber.deliveries import Receipt, ReceiptState
+from subscriber.receipts import Receipt, ReceiptState
 
 WEBHOOK_PATH: Final = "/webhooks/twilio"
 _WHATSAPP: Final = "whatsapp:"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from subscriber.deliveries import Receipt
+from subscriber.receipts import Receipt
 
 
 class WebhookRefused(Exception):

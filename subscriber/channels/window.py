@@ -22,11 +22,11 @@ from subscriber.deliveries import (
     MessageLimits,
     Outcome,
     Reason,
-    Receipt,
     Remembered,
     TemplateLimits,
     Window,
 )
+from subscriber.receipts import Receipt
 
 logger = logging.getLogger(__name__)
 

@@ -15,16 +15,7 @@ from typing import Final
 
 from bus.clock import MICROSECONDS, Clock, shift_of
 from bus.errors import AlertBusError
-from subscriber.deliveries import (
-    Decision,
-    DeliveryState,
-    Outcome,
-    Reason,
-    Receipt,
-    ReceiptMode,
-    ReceiptState,
-    RetryAt,
-)
+from subscriber.deliveries import Decision, DeliveryState, Outcome, Reason, RetryAt
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.pauses import Announce, tell_stop
 from subscriber.delivery.reporting import WakeChannels
@@ -32,6 +23,7 @@ from subscriber.delivery.waking import Wake
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.retry import RetryPolicy, backoff_seconds, decide, hold_seconds
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store.receipts import Closed, FailedReceipt, WaitingReceipt
 from subscriber.store.store import Store
 

@@ -20,7 +20,8 @@ from prometheus_client.process_collector import ProcessCollector
 from bus.alerts import Severity
 from bus.topics import KNOWN_LEVELS, OTHER_LEVELS
 from bus.wire import INVALID_REASONS
-from subscriber.deliveries import DeliveryState, DigestKind, Reason, Receipt, ReceiptState
+from subscriber.deliveries import DeliveryState, DigestKind, Reason
+from subscriber.receipts import Receipt, ReceiptState
 
 #: Seconds; the bounds that people are promised (a few seconds) lie on edges.
 END_TO_END_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)

@@ -23,9 +23,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from bus.clock import Clock
 from bus.errors import AlertBusError
 from subscriber.channels.webhooks import Inbound, WebhookReader, WebhookRefused, WebhookRequest
-from subscriber.deliveries import Receipt, ReceiptState
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import OTHER_PROVIDER, Metrics, WebhookResult
+from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store.store import Store
 
 logger = logging.getLogger(__name__)

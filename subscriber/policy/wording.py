@@ -22,7 +22,6 @@ REPEAT_TEXT: Final = "Possible repeat: this may have reached you before."
 SHORT_ID_DIGITS: Final = 8
 #: Between the parts of a line.
 SEPARATOR: Final = " · "
-_SHORTENED: Final = f"{SEPARATOR}shortened"
 _SEVERITY_SIGNS: Final = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "⚪"}
 _ACTION_SIGNS: Final = {Action.BUY: "🟢", Action.SELL: "🔵", Action.HOLD: "⚪"}
 _RESOLVED_SIGN: Final = "✅"

@@ -32,7 +32,8 @@ from sqlalchemy import (
     update,
 )
 
-from subscriber.deliveries import DeliveryState, Reason, ReceiptState
+from subscriber.deliveries import DeliveryState, Reason
+from subscriber.receipts import ReceiptState
 from subscriber.store import schema
 from subscriber.store.consequences import NOT_COUNTED, waiting
 from subscriber.store.database import Database

@@ -13,7 +13,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import DeliveryState, Reason, ReceiptState
+from subscriber.deliveries import DeliveryState, Reason
+from subscriber.receipts import ReceiptState
 from subscriber.store import schema
 from subscriber.store.arrivals import ARRIVED, receipt_state
 from subscriber.store.auditing_alerts import alert_named

@@ -7,18 +7,8 @@ from typing import Any, Final, assert_never
 from sqlalchemy import BigInteger, Text, bindparam, func, update
 
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import (
-    OPEN_STATES,
-    Decision,
-    DeliveryState,
-    Done,
-    GiveUp,
-    Outcome,
-    Reason,
-    ReceiptMode,
-    ReceiptState,
-    RetryAt,
-)
+from subscriber.deliveries import OPEN_STATES, Decision, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
+from subscriber.receipts import ReceiptMode, ReceiptState
 from subscriber.store import schema
 from subscriber.store.part import storable
 

@@ -28,17 +28,9 @@ from sqlalchemy import (
 )
 
 from bus.clock import shift_of
-from subscriber.deliveries import (
-    Decision,
-    Delivery,
-    DeliveryState,
-    GiveUp,
-    Outcome,
-    ReceiptMode,
-    RetryAt,
-    Why,
-)
+from subscriber.deliveries import Decision, Delivery, DeliveryState, GiveUp, Outcome, RetryAt, Why
 from subscriber.errors import LeaseLost
+from subscriber.receipts import ReceiptMode
 from subscriber.store import schema
 from subscriber.store.arrivals import Ended, apply_news, lock_message
 from subscriber.store.bulk import BulkInsert

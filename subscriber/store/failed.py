@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, select
 
-from subscriber.deliveries import DeliveryState, Reason, Receipt, ReceiptState
+from subscriber.deliveries import DeliveryState, Reason
+from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store import schema
 from subscriber.store.arrivals import ARRIVED
 from subscriber.store.delivery_rows import delivery_from

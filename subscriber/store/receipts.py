@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from subscriber.deliveries import Delivery, DeliveryState, Receipt
+from subscriber.deliveries import Delivery, DeliveryState
+from subscriber.receipts import Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, func, or_
 from sqlalchemy.sql.dml import ReturningInsert
 
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import DeliveryState, Reason, Receipt
+from subscriber.deliveries import DeliveryState, Reason
+from subscriber.receipts import Receipt
 from subscriber.store import schema
 from subscriber.store.arrivals import apply_receipts, held, lock_message
 from subscriber.store.consequences import WAITED_FOR_US, text_or_none

@@ -12,16 +12,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, bindparam, func, or_, select, update
 
 from bus.clock import shift_of
-from subscriber.deliveries import (
-    Decision,
-    DeliveryState,
-    Done,
-    GiveUp,
-    Outcome,
-    Reason,
-    ReceiptMode,
-    RetryAt,
-)
+from subscriber.deliveries import Decision, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
+from subscriber.receipts import ReceiptMode
 from subscriber.store import schema
 from subscriber.store.arrivals import ARRIVED, Held, apply_news, end_untold, held, lock_message, uncount
 from subscriber.store.consequences import (

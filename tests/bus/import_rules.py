@@ -36,7 +36,7 @@ FLOORS: Final = (
 )
 #: Units that are no folder: the modules that make them up.
 UNITS: Final[Mapping[str, tuple[str, ...]]] = {
-    "words": ("deliveries", "errors", "exports", "redaction"),
+    "words": ("deliveries", "errors", "exports", "receipts", "redaction"),
     "settings": (
         "settings",
         "setting_groups",
@@ -85,7 +85,7 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 #: Pure modules decide; they know alerts and words, and have no clock, thread, file or socket of their own.
-PURE: Final = ("subscriber/deliveries", "subscriber/errors", "subscriber/policy/*")
+PURE: Final = ("subscriber/deliveries", "subscriber/errors", "subscriber/policy/*", "subscriber/receipts")
 PURE_MAY_USE_OF_BUS: Final = ("bus.alerts", "bus.topics", "bus.errors")
 IMPURE: Final = frozenset(
     {"asyncio", "http", "multiprocessing", "select", "socket", "sqlite3", "ssl", "subprocess", "threading", "time"}

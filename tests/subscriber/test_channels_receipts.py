@@ -13,16 +13,8 @@ from subscriber.channels.building import build_channel
 from subscriber.channels.channel import AppriseConfig, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.lanes import SPARE_LANES
 from subscriber.channels.meta import TABLE as META_TABLE
-from subscriber.deliveries import (
-    Dialect,
-    Message,
-    Outcome,
-    Reason,
-    Receipt,
-    ReceiptMode,
-    ReceiptState,
-    Window,
-)
+from subscriber.deliveries import Dialect, Message, Outcome, Reason, Window
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from tests.support.provider_faults import drip, error, fails_later, garbage, hang, rate_limited, redirect
 from tests.support.provider_server import (
     META_PHONE_ID,

@@ -14,7 +14,8 @@ from subscriber.channels.apprise_channel import AppriseChannel
 from subscriber.channels.building import build_channel, placeholder_configs
 from subscriber.channels.channel import AppriseConfig, Channel, ChannelConfig, MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.redaction import MAX_DETAIL_CHARACTERS, Redaction
-from subscriber.deliveries import Dialect, Message, Receipt, ReceiptState
+from subscriber.deliveries import Dialect, Message
+from subscriber.receipts import Receipt, ReceiptState
 from tests.support.provider_desk import ProviderDesk
 from tests.support.provider_faults import error, garbage, hang, reset_after_reading
 from tests.support.provider_rules import ProviderRules

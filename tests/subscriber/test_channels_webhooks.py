@@ -14,7 +14,8 @@ from subscriber.channels.building import build_channel, build_webhooks, placehol
 from subscriber.channels.channel import MetaConfig, TelegramConfig, TwilioConfig
 from subscriber.channels.meta_receipts import message_key
 from subscriber.channels.webhooks import Inbound, WebhookNews, WebhookReader, WebhookRefused, WebhookRequest
-from subscriber.deliveries import Dialect, Message, Receipt, ReceiptState
+from subscriber.deliveries import Dialect, Message
+from subscriber.receipts import Receipt, ReceiptState
 from tests.support import meta_messages, twilio_messages
 from tests.support.provider_faults import fails_later
 from tests.support.provider_server import (

@@ -18,17 +18,8 @@ from subscriber.channels.memory import ChannelMemory
 from subscriber.channels.plugins import Plugin
 from subscriber.channels.providers import TemplateMessage
 from subscriber.channels.window import OPEN_US, PARAMETERS_LENGTH, state_of
-from subscriber.deliveries import (
-    Dialect,
-    LengthUnit,
-    Message,
-    Reason,
-    Receipt,
-    ReceiptState,
-    Remembered,
-    TemplateLimits,
-    Window,
-)
+from subscriber.deliveries import Dialect, LengthUnit, Message, Reason, Remembered, TemplateLimits, Window
+from subscriber.receipts import Receipt, ReceiptState
 from tests.support.provider_faults import error, hang
 from tests.support.provider_server import (
     META_OUTSIDE_WINDOW,

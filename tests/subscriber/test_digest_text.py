@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.alerts import DESCRIPTION_LIMIT, AgentAction, Alert, RiskEvent, Severity, SystemEvent
+from bus.alerts import AgentAction, Alert, RiskEvent, Severity
 from subscriber.deliveries import (
     Delivery,
     DeliveryState,
@@ -27,7 +27,7 @@ from subscriber.deliveries import (
     TemplateLimits,
     severity_of,
 )
-from subscriber.policy.digest_text import expired_text, fits_lines, render_digest, with_repeat
+from subscriber.policy.digest_text import fits_lines, render_digest, with_repeat
 from subscriber.policy.wording import REPEAT_TEXT
 from tests.subscriber.test_rendering import ALERTS, PLAIN, TELEGRAM, WHATSAPP, ZONE, risk, trade, units
 from tests.support.telegram_html import parse_html
@@ -354,64 +354,3 @@ def test_digest_into_hardly_any_room_still_says_something(alerts: list[Alert], l
     message = render_digest(numbered(alerts), DigestKind.STORM, limits, ZONE, now_us=NOON_US, possible_repeat=True)
     assert 0 < units(message.body, limits) <= max(length, 1)
     assert fits_lines(numbered(alerts), limits, ZONE) >= 1
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """What the store tells of one."""
-
-    event_type: str
-    severity: str
-    symbol: str | None
-    published_us: int
-    in_doubt: bool = False
-    more: int = 0
-
-
-def test_expired_text_names_a_few() -> None:
-    """The worst first, and which of them may have arrived all the same."""
-    expired = [Expired("BUY", "INFO", "TNA", NOON_US), Expired("E", "CRITICAL", None, NOON_US + SECOND, in_doubt=True)]
-    first, *rest = expired_text(expired, ZONE).split("\n")
-    when = "from 2026-02-03 10:15:42 EST to 2026-02-03 10:15:43 EST"
-    assert first == f"2 alerts {when} waited too long and will not be sent one by one."
-    assert rest == [
-        "1 of them may have arrived.",
-        "CRITICAL E · 2026-02-03 10:15:43 EST · may have arrived",
-        "INFO BUY TNA · 2026-02-03 10:15:42 EST",
-    ]
-    assert expired_text(expired[:1], ZONE).startswith("1 alert of 2026-02-03 10:15:42 EST waited too long")
-
-
-def test_expired_text_tells_what_was_counted() -> None:
-    """Nobody else tells of it: its alert got too old at the end of its window."""
-    expired = [Expired("E", "WARNING", "TNA", NOON_US, more=41), Expired("E", "INFO", None, NOON_US, more=1_000)]
-    assert expired_text(expired, ZONE).split("\n") == [
-        "2 alerts (+1,041 counted) of 2026-02-03 10:15:42 EST waited too long and will not be sent one by one.",
-        "WARNING E TNA (+41 counted) · 2026-02-03 10:15:42 EST",
-        "INFO E (+1,000 counted) · 2026-02-03 10:15:42 EST",
-    ]
-
-
-@pytest.mark.parametrize("symbols", [3, 60])
-def test_expired_text_of_many_adds_up_within_a_descriptions_limit(symbols: int) -> None:
-    """Counts by event and symbol, the worst and most frequent first, and the rest in one number."""
-    rng = Random(5)
-    expired = [
-        Expired(
-            "E" * 128,
-            rng.choice(["INFO", "WARNING"]),
-            f"S{rng.randrange(symbols)}" + "x" * 60,
-            NOON_US + number,
-            more=number % 3,
-        )
-        for number in range(999)
-    ]
-    text = readable(expired_text(expired, ZONE))
-    assert len(text) <= DESCRIPTION_LIMIT
-    counts = [int(found[1] or found[2]) for found in re.finditer(r"^(\d+) x |^and (\d+) more of", text, re.MULTILINE)]
-    assert sum(counts) == 999
-    said, *beside = (int(found[1].replace(",", "")) for found in re.finditer(r"\(\+([\d,]+) counted\)", text))
-    assert said == sum(beside) == 999
-    told = [line for line in text.split("\n") if " x " in line]
-    assert told[0].split(" ")[2] == "WARNING"
-    SystemEvent(event_type="ALERTS_EXPIRED", severity="WARNING", description=text)

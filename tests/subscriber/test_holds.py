@@ -8,9 +8,10 @@ import pytest
 
 from bus.clock import MICROSECONDS
 from subscriber.channels.memory import ChannelMemory
-from subscriber.deliveries import Limit, Outcome, Reason, ReceiptMode, Remembered
+from subscriber.deliveries import Limit, Outcome, Reason, Remembered
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.meters import Meters
+from subscriber.receipts import ReceiptMode
 from tests.support.clock import FakeClock
 from tests.support.notebook import Notebook
 from tests.support.worker_bench import ACCEPTED, HighestJitter, ScriptedChannel

@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 from bus.alerts import Severity
 from bus.topics import KNOWN_LEVELS, OTHER_LEVELS
 from bus.wire import INVALID_REASONS
-from subscriber.deliveries import DeliveryState, Reason, Receipt, ReceiptState
+from subscriber.deliveries import DeliveryState, Reason
 from subscriber.monitoring.metrics import MOST_SOURCES, OTHER_PROVIDER, OTHER_SOURCE, Metrics, WebhookResult
+from subscriber.receipts import Receipt, ReceiptState
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 CLASSIC = "text/plain; version=0.0.4"

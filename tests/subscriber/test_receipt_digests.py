@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from bus.alerts import Alert
-from subscriber.deliveries import Outcome, PlannedDelivery, Reason, Receipt, ReceiptMode, ReceiptState
+from subscriber.deliveries import Outcome, PlannedDelivery, Reason
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Store
 from tests.support.alerts import risk_event
 from tests.support.clock import FakeClock

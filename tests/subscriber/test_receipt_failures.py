@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from subscriber.deliveries import DeliveryState, Outcome, Reason, Receipt, ReceiptMode, ReceiptState
+from subscriber.deliveries import DeliveryState, Outcome, Reason
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Store
 from tests.support.alerts import risk_event
 from tests.support.clock import FakeClock

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from subscriber.deliveries import Outcome, Reason, Receipt, ReceiptMode, ReceiptState
+from subscriber.deliveries import Outcome, Reason
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.errors import StoreError
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Store
 from tests.support.clock import FakeClock
 from tests.support.receipts_bench import AskedChannel, ReceiptsBench

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from subscriber.deliveries import Decision, Outcome, Reason, Receipt, ReceiptMode, ReceiptState, RetryAt
+from subscriber.deliveries import Decision, Outcome, Reason, RetryAt
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Store
 from subscriber.store.receipts import Closed, FailedReceipt
 from tests.support.clock import FakeClock

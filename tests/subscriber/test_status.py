@@ -16,12 +16,12 @@ from subscriber.deliveries import (
     Outcome,
     PlannedDelivery,
     Reason,
-    ReceiptMode,
     Remembered,
     RetryAt,
     Window,
 )
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.receipts import ReceiptMode
 from subscriber.status import ChannelView, status_of, view_of
 from subscriber.store import Store
 from tests.support.alerts import incoming, risk_event

@@ -7,7 +7,8 @@ from threading import Thread
 
 import pytest
 
-from subscriber.deliveries import DeliveryState, GiveUp, Receipt, ReceiptState, RetryAt
+from subscriber.deliveries import DeliveryState, GiveUp, RetryAt
+from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store import Store
 from subscriber.store.ledger import FaultKind
 from tests.support.books import spoil

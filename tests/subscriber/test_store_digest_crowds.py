@@ -9,19 +9,9 @@ from threading import Thread
 
 import pytest
 
-from subscriber.deliveries import (
-    Decision,
-    Delivery,
-    DigestKind,
-    Done,
-    Outcome,
-    Reason,
-    Receipt,
-    ReceiptMode,
-    ReceiptState,
-    RetryAt,
-)
+from subscriber.deliveries import Decision, Delivery, DigestKind, Done, Outcome, Reason, RetryAt
 from subscriber.errors import LeaseLost
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import NewDigest, Store
 from tests.support.clock import FakeClock
 from tests.support.folding import DEAD, LEASE, TEXT, Flight, Folder

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.deliveries import DeliveryState, GiveUp, Reason, Receipt, ReceiptMode, ReceiptState, RetryAt
+from subscriber.deliveries import DeliveryState, GiveUp, Reason, RetryAt
 from subscriber.errors import LeaseLost
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Closed, Store
 from tests.support.clock import FakeClock
 from tests.support.folding import DEAD, GONE, TEXT, Flight, Folder

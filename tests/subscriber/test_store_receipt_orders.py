@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from subscriber.deliveries import DeliveryState, GiveUp, ReceiptMode, ReceiptState, RetryAt
+from subscriber.deliveries import DeliveryState, GiveUp, RetryAt
 from subscriber.errors import LeaseLost
+from subscriber.receipts import ReceiptMode, ReceiptState
 from subscriber.store import Store, delivering
 from subscriber.store.receiving import Receiving
 from tests.subscriber.conftest import PostgresqlServer

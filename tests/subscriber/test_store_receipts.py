@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.deliveries import DeliveryState, GiveUp, Outcome, Reason, ReceiptMode, RetryAt
+from subscriber.deliveries import DeliveryState, GiveUp, Outcome, Reason, RetryAt
 from subscriber.errors import LeaseLost
+from subscriber.receipts import ReceiptMode
 from subscriber.store import Closed, Noted, Store
 from tests.support.clock import START_US, FakeClock
 from tests.support.receipted import CHANNEL, NETWORK, TIMEOUT, Sender, taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus.clock import Moment
-from subscriber.deliveries import ReceiptMode
+from subscriber.receipts import ReceiptMode
 from subscriber.store import Store
 from tests.support.clock import START_US, FakeClock
 from tests.support.receipted import CHANNEL, TIMEOUT, UNDELIVERED, Flight, Sender, taken

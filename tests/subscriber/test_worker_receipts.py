@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from subscriber.channels.lanes import Lanes, StillRunning
-from subscriber.deliveries import Message, Outcome, Reason, Receipt, ReceiptMode, ReceiptState
+from subscriber.deliveries import Message, Outcome, Reason
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.errors import StoreError
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Store
 from tests.support.clock import FakeClock
 from tests.support.waiting import wait_until

@@ -23,9 +23,9 @@ from subscriber.deliveries import (
     Outcome,
     PlannedDelivery,
     Reason,
-    ReceiptMode,
     RetryAt,
 )
+from subscriber.receipts import ReceiptMode
 from subscriber.store import Closed, HeldDigest, NewDigest, Store
 from tests.support.alerts import STREAM, incoming, risk_event
 from tests.support.clock import FakeClock

@@ -9,19 +9,8 @@ from sqlalchemy import select, text
 
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
-from subscriber.deliveries import (
-    Decision,
-    Delivery,
-    DeliveryState,
-    Done,
-    GiveUp,
-    Outcome,
-    Reason,
-    Receipt,
-    ReceiptMode,
-    ReceiptState,
-    RetryAt,
-)
+from subscriber.deliveries import Decision, Delivery, DeliveryState, Done, GiveUp, Outcome, Reason, RetryAt
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from subscriber.store import Closed, FailedReceipt, Noted, Store, schema
 from tests.support.alerts import STREAM, incoming, risk_event
 from tests.support.clock import FakeClock

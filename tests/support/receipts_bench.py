@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, Final, Self
 
 from bus.alerts import Alert
-from subscriber.deliveries import Done, Message, Outcome, Reason, Receipt, ReceiptMode, ReceiptState
+from subscriber.deliveries import Done, Message, Outcome, Reason
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.policy.retry import RetryPolicy
+from subscriber.receipts import Receipt, ReceiptMode, ReceiptState
 from tests.support.worker_bench import Bench, HighestJitter, ScriptedChannel
 
 Told = ReceiptState | Receipt | Outcome | Exception | Callable[[str], Receipt | Outcome]

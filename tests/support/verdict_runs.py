@@ -22,10 +22,11 @@ from subscriber.channels.building import build_channel, build_webhooks
 from subscriber.channels.channel import Channel, ChannelConfig
 from subscriber.channels.memory import ChannelMemory
 from subscriber.channels.webhooks import WebhookRequest
-from subscriber.deliveries import Message, Outcome, Receipt, ReceiptMode, Remembered
+from subscriber.deliveries import Message, Outcome, Remembered
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.policy.retry import RetryPolicy
+from subscriber.receipts import Receipt, ReceiptMode
 from subscriber.status import status_of, view_of
 from subscriber.store import Store
 from tests.support.clock import FakeClock

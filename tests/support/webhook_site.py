@@ -21,9 +21,10 @@ from bus.alerts import Alert
 from subscriber.channels.building import build_webhooks
 from subscriber.channels.channel import MetaConfig, TwilioConfig
 from subscriber.channels.webhooks import WebhookReader
-from subscriber.deliveries import Delivery, Done, Outcome, Reason, ReceiptMode
+from subscriber.deliveries import Delivery, Done, Outcome, Reason
 from subscriber.monitoring.api import ApiParts, build_app
 from subscriber.monitoring.webhooks import add_webhooks
+from subscriber.receipts import ReceiptMode
 from subscriber.store import Store
 from subscriber.store.receipts import Closed
 from tests.support.clock import FakeClock

@@ -22,8 +22,6 @@ from subscriber.deliveries import (
     Outcome,
     PlannedDelivery,
     Reason,
-    Receipt,
-    ReceiptMode,
     Window,
     severity_of,
 )
@@ -33,6 +31,7 @@ from subscriber.delivery.worker import DeliveryWorker, WorkerSettings
 from subscriber.intake.announcing import Announcer
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.retry import RetryPolicy
+from subscriber.receipts import Receipt, ReceiptMode
 from subscriber.store import Store
 from tests.support.alerts import incoming, risk_event
 from tests.support.clock import FakeClock
