@@ -73,7 +73,7 @@ def check(
     printer = Printer(as_json=as_json)
     with faults_told(printer):
         settings = read_settings()
-        from subscriber.service import RunOptions, Service  # noqa: PLC0415
+        from subscriber.service import RunOptions, Service  # noqa: PLC0415 - as above
 
         Service(settings, RunOptions(), say=printer.say)  # checks the routes
         Store(settings.store.database_url.get_secret_value()).database.check_place()

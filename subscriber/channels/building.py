@@ -104,18 +104,18 @@ def placeholder_configs() -> tuple[ChannelConfig, ...]:
 
 def _provider(config: ChannelConfig, memory: ChannelMemory, now_us: Callable[[], int]) -> tuple[Provider, str | None]:
     if isinstance(config, TelegramConfig):
-        from subscriber.channels.telegram import Telegram  # noqa: PLC0415
+        from subscriber.channels.telegram import Telegram  # noqa: PLC0415 - loaded where it is used
 
         return Telegram(config, memory), config.base_url
     if isinstance(config, TwilioConfig):
-        from subscriber.channels.twilio import Twilio  # noqa: PLC0415
+        from subscriber.channels.twilio import Twilio  # noqa: PLC0415 - loaded where it is used
 
         return Twilio(config, memory, now_us), config.base_url
     if isinstance(config, MetaConfig):
-        from subscriber.channels.meta import Meta  # noqa: PLC0415
+        from subscriber.channels.meta import Meta  # noqa: PLC0415 - loaded where it is used
 
         return Meta(config, memory, now_us), config.base_url
-    from subscriber.channels.generic import Generic  # noqa: PLC0415
+    from subscriber.channels.generic import Generic  # noqa: PLC0415 - loaded where it is used
 
     generic = Generic(config)
     return generic, generic.base_url

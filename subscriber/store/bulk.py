@@ -141,11 +141,11 @@ class BulkUpdate:
         # names of our own tables and columns; every value is a parameter
         changes = ", ".join(f"{_quoted(value)} = ?" for value in values)
         named = " AND ".join(f"{_quoted(key)} = ?" for key in keys)
-        self._on_sqlite = f"UPDATE {name} SET {changes} WHERE {named}"  # noqa: S608
+        self._on_sqlite = f"UPDATE {name} SET {changes} WHERE {named}"  # noqa: S608 - our own names
         changes = ", ".join(f"{_quoted(value)} = given.{_quoted(value)}" for value in values)
         named = " AND ".join(f"{name}.{_quoted(key)} = given.{_quoted(key)}" for key in keys)
         given = f"unnest({_array_types(table, columns)}) AS given({', '.join(map(_quoted, columns))})"
-        self._on_postgresql = f"UPDATE {name} SET {changes} FROM {given} WHERE {named}"  # noqa: S608
+        self._on_postgresql = f"UPDATE {name} SET {changes} FROM {given} WHERE {named}"  # noqa: S608 - our own names
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Change the rows, each once; this transaction has locked them, because no order is kept."""
@@ -169,7 +169,8 @@ def _unnest_statement(table: Table, columns: Sequence[str], returning: str | Non
 def _insert_of_arrays(table: Table, columns: Sequence[str]) -> str:
     names = ", ".join(map(_quoted, columns))
     # names of our own tables and columns; every value is a parameter
-    return f"INSERT INTO {_quoted(table.name)} ({names}) SELECT * FROM unnest({_array_types(table, columns)})"  # noqa: S608
+    into = f"INSERT INTO {_quoted(table.name)} ({names})"
+    return f"{into} SELECT * FROM unnest({_array_types(table, columns)})"  # noqa: S608 - our own names
 
 
 def _array_types(table: Table, columns: Sequence[str]) -> str:

@@ -157,7 +157,10 @@ def _plain(_connection: Connection, rows: Rows) -> list[Fields]:
 
 
 def _acknowledgements(_connection: Connection, rows: Rows) -> list[Fields]:
-    return [{**dict(row._mapping), "alert_id": str(UUID(bytes=row.alert_id))} for row in rows]  # noqa: SLF001
+    return [
+        {**dict(row._mapping), "alert_id": str(UUID(bytes=row.alert_id))}  # noqa: SLF001 - its public name
+        for row in rows
+    ]
 
 
 def _json(data: object) -> str | None:

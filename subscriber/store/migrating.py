@@ -60,7 +60,7 @@ def configuration(connection: Connection) -> Config:
 
 def _upgrade(connection: Connection, revision: str | None) -> None:
     from alembic import command  # noqa: PLC0415 - see configuration()
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - only where there is something to migrate
 
     config = configuration(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
