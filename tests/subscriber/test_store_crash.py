@@ -112,7 +112,8 @@ def test_kill_leaves_no_lock(store: Store, store_url: str) -> None:
 #: Notes that the message SM1 failed, and settles that, but stops at one of its steps until it is killed.
 IN_MID_FAILURE = """
 import sys
-from subscriber.deliveries import DeliveryState, GiveUp, Outcome, Reason, Receipt, ReceiptState
+from subscriber.deliveries import DeliveryState, GiveUp, Outcome, Reason
+from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store import Store, receiving, settling
 url, _, step = sys.argv[1].partition(" ")
 store = Store(url).open()
@@ -153,7 +154,7 @@ def test_kill_between_a_receipt_and_its_consequences_leaves_it_to_be_found(
 #: Begins a send, of which a receipt comes before its answer is recorded, and is killed.
 IN_MID_ACCEPTANCE = """
 import sys
-from subscriber.deliveries import Receipt, ReceiptState
+from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store import Store
 store = Store(sys.argv[1]).open()
 (delivery,) = store.claim("whatsapp", "a", 60, 1)
