@@ -13,9 +13,10 @@ endif
 UV := $(shell command -v uv 2>/dev/null || echo $(UVBIN)/uv$(EXE))
 RUN_STAMP := .venv/.subscriber.stamp
 DEV_STAMP := .venv/.dev.stamp
+WEB_STAMP := tests/web/node_modules/.stamp
 
 .DEFAULT_GOAL := menu
-.PHONY: menu setup run test check cover bench smoke torture lock clean
+.PHONY: menu setup run test check cover bench smoke torture lock vendor clean
 
 menu: ## this menu
 	@echo "alertbus: trading alerts that arrive"
@@ -56,8 +57,16 @@ lock: $(UV) ## renew the hashed requirement files
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/uv.in -o requirements/uv.txt
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/build.in -o requirements/build.txt
 
+vendor: $(WEB_STAMP) ## make dashboards/static/lit.js again, byte by byte, from Lit's locked release
+	cd tests/web && node_modules/.bin/esbuild lit-entry.js --bundle --format=esm --minify --target=es2021 --legal-comments=inline --outfile=../../dashboards/static/lit.js
+	cp tests/web/node_modules/lit/LICENSE dashboards/static/lit.LICENSE.txt
+
+$(WEB_STAMP): tests/web/package.json tests/web/package-lock.json
+	cd tests/web && npm ci --no-progress
+	@touch $@
+
 clean: ## remove what make installed and built (never a database or a journal)
-	rm -rf .venv .uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.*
+	rm -rf .venv .uv build dist tests/web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.*
 
 $(UVBIN)/uv$(EXE): requirements/uv.txt
 	$(PYTHON) -m venv .uv
