@@ -24,7 +24,7 @@ from bus.clock import Clock, SteadyClock, SystemClock
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.assembly import Assembly
 from subscriber.bookkeeping import Bookkeeper
-from subscriber.channels.building import build_webhooks, placeholder_configs
+from subscriber.channels.building import placeholder_configs
 from subscriber.channels.channel import ChannelConfig
 from subscriber.channels.custom import resolved
 from subscriber.channels.http_environment import HttpEnvironment
@@ -32,12 +32,11 @@ from subscriber.deliveries import Message
 from subscriber.duties import Duties
 from subscriber.greeting import greeting
 from subscriber.http_server import make_server
-from subscriber.monitoring.api import ApiParts, build_app
 from subscriber.monitoring.listening import open_listener
 from subscriber.monitoring.pinging import Pinger
-from subscriber.monitoring.webhooks import add_webhooks
 from subscriber.policy_desk import PolicyDesk
 from subscriber.reloading import Reloader
+from subscriber.serving import build_site
 from subscriber.settings import SubscriberSettings, channel_configs
 from subscriber.signals import handled_signals
 from subscriber.status import Status, status_of, view_of
@@ -202,29 +201,15 @@ class Service:
             )
 
     def _make_server(self) -> uvicorn.Server:
-        token = self._settings.http.api_token
-        app = build_app(
-            ApiParts(
-                store=self._store,
-                metrics=self._parts.metrics,
-                channels=tuple(self._parts.desks),
-                token=None if token is None else token.get_secret_value(),
-                status=self._status,
-                send_test=self._send_test,
-                not_ready=self._not_ready,
-                resume=self._policy.resume,
-                policy=self._policy.parts(),
-            )
-        )
-        add_webhooks(
-            app,
-            {} if self.dry_run else build_webhooks([resolved(config) for config in self._configs]),
-            store=self._store,
-            metrics=self._parts.metrics,
+        app = build_site(
+            self._parts,
+            self._policy,
+            self._configs,
+            self._settings.http,
             clock=self._clock,
-            on_inbound=self._parts.person_wrote,
-            wake_keepers=self._parts.look_for_receipts,
-            polled=self._parts.polled_channels(),
+            status=self._status,
+            send_test=self._send_test,
+            not_ready=self._not_ready,
         )
         return make_server(app)
 

@@ -179,7 +179,7 @@ def test_toml_examples_are_whole_configurations(example: str, channels: list[str
 
 
 def test_endpoints_are_all_there_are(rig: Rig, daemon: Daemon) -> None:
-    told = set(re.findall(r"^\| `(GET|POST|DELETE) (\S+)`", section("HTTP"), re.MULTILINE))
+    told = set(re.findall(r"^\| `(GET|POST|PATCH|DELETE) (\S+)`", section("HTTP"), re.MULTILINE))
     described = {
         (method.upper(), path)
         for path, methods in json.loads(rig.get("/openapi.json"))["paths"].items()
@@ -187,8 +187,8 @@ def test_endpoints_are_all_there_are(rig: Rig, daemon: Daemon) -> None:
     }
     assert told == described | {("GET", "/metrics"), ("GET", "/docs")}
     for method, path in told:
-        if method == "GET" and "{" not in path:
-            assert rig.get(path)
+        if method == "GET" and "{" not in path and not path.endswith("/events"):  # which never ends
+            rig.get(path)  # fails where it is no success
 
 
 def test_endpoint_test_works_as_told(rig: Rig, daemon: Daemon) -> None:

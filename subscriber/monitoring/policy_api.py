@@ -1,4 +1,4 @@
-"""The HTTP API of the delivery policy: routes, silences, acknowledgements, digests, templates, changes, export.
+"""The HTTP API of the delivery policy: routes, silences, acknowledgements, templates.
 
 Handlers run in uvicorn's thread pool. What a person does is recorded with who did it: `author`, as the request says.
 """
@@ -10,33 +10,32 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import FastAPI, HTTPException, Path, Query
-from fastapi.params import Depends as Dependency
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi import FastAPI, Path, Query
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from bus.alerts import Alert
 from bus.errors import ConfigurationError
-from subscriber.exports import csv_of, json_lines_of
-from subscriber.monitoring.answers import PREFIX, problem, success
+from subscriber.monitoring.access import Access
+from subscriber.monitoring.answers import (
+    LARGEST_NUMBER,
+    NAME_LIMIT,
+    PREFIX,
+    TEXT_LIMIT,
+    ApiError,
+    ErrorCode,
+    Fields,
+    problem,
+    success,
+)
+from subscriber.monitoring.records_api import Before, Limit
 from subscriber.policy.samples import sample_of
-from subscriber.store.exporting import EXPORTS
 from subscriber.store.store import Store
 
-_LARGEST_NUMBER: Final = 2**63 - 1  # of both databases
-_NAME_LIMIT: Final = 128
-_TEXT_LIMIT: Final = 1000
 _TEMPLATE_LIMIT: Final = 10_000
-_MOST: Final = 500
 _LONGEST_SILENCE_SECONDS: Final = 366 * 86_400
 
-Fields = dict[str, Any]
-Author = Annotated[str, Field(max_length=_NAME_LIMIT, description="Who does it, for the record.")]
-Limit = Annotated[int, Query(ge=1, le=_MOST)]
-Before = Annotated[
-    int | None, Query(ge=1, le=_LARGEST_NUMBER, description="The id of the last one of the page before.")
-]
-Moment = Annotated[int | None, Query(ge=0, le=_LARGEST_NUMBER, description="Microseconds of UTC since 1970.")]
+Author = Annotated[str, Field(max_length=NAME_LIMIT, description="Who does it, for the record.")]
 
 
 class _Request(BaseModel):
@@ -47,14 +46,14 @@ class RouteRequest(_Request):
     """An alert that might come."""
 
     kind: Literal["risk_event", "agent_action", "system_event"] | None = None
-    severity: str | None = Field(default=None, max_length=_NAME_LIMIT)
-    action: str | None = Field(default=None, max_length=_NAME_LIMIT)
-    event_type: str | None = Field(default=None, max_length=_NAME_LIMIT)
-    symbol: str | None = Field(default=None, max_length=_NAME_LIMIT)
-    agent_name: str | None = Field(default=None, max_length=_NAME_LIMIT)
-    source: str | None = Field(default=None, max_length=_NAME_LIMIT)
+    severity: str | None = Field(default=None, max_length=NAME_LIMIT)
+    action: str | None = Field(default=None, max_length=NAME_LIMIT)
+    event_type: str | None = Field(default=None, max_length=NAME_LIMIT)
+    symbol: str | None = Field(default=None, max_length=NAME_LIMIT)
+    agent_name: str | None = Field(default=None, max_length=NAME_LIMIT)
+    source: str | None = Field(default=None, max_length=NAME_LIMIT)
     quantity: float | None = None
-    description: str | None = Field(default=None, max_length=_TEXT_LIMIT)
+    description: str | None = Field(default=None, max_length=TEXT_LIMIT)
 
 
 class SilenceRequest(_Request):
@@ -62,10 +61,10 @@ class SilenceRequest(_Request):
 
     match: dict[str, Any] = Field(description='As the match of a route, for example {"symbol": "TNA"}; empty for all.')
     seconds: float | None = Field(default=None, gt=0, le=_LONGEST_SILENCE_SECONDS, description="From now on.")
-    starts_us: int | None = Field(default=None, ge=0, le=_LARGEST_NUMBER)
-    ends_us: int | None = Field(default=None, ge=0, le=_LARGEST_NUMBER, description="In place of `seconds`.")
+    starts_us: int | None = Field(default=None, ge=0, le=LARGEST_NUMBER)
+    ends_us: int | None = Field(default=None, ge=0, le=LARGEST_NUMBER, description="In place of `seconds`.")
     author: Author
-    reason: str = Field(default="", max_length=_TEXT_LIMIT)
+    reason: str = Field(default="", max_length=TEXT_LIMIT)
     drops: bool = Field(default=False, description="What falls in it is not told at its end.")
     lets_critical: bool = Field(default=True, description="CRITICAL is told all the same.")
 
@@ -74,7 +73,7 @@ class AckRequest(_Request):
     """Who knows of an alert."""
 
     author: Author = ""
-    note: str = Field(default="", max_length=_TEXT_LIMIT)
+    note: str = Field(default="", max_length=TEXT_LIMIT)
     via: Literal["api", "cli", "page"] = Field(default="api", description="By which way, for the record.")
 
 
@@ -91,7 +90,7 @@ class PreviewRequest(_Request):
     text: str | None = Field(
         default=None, max_length=_TEMPLATE_LIMIT, description="A template that is not in the file."
     )
-    name: str | None = Field(default=None, max_length=_NAME_LIMIT, description="One that is.")
+    name: str | None = Field(default=None, max_length=NAME_LIMIT, description="One that is.")
     kind: Literal["risk_event", "agent_action", "system_event"] = "risk_event"
     alert_id: UUID | None = Field(default=None, description="A stored alert; a sample when left out.")
 
@@ -111,110 +110,76 @@ class PolicyParts:
     preview: Callable[[Mapping[str, Any]], Fields]  #: `PreviewRequest`
 
 
-def add_policy(app: FastAPI, store: Store, parts: PolicyParts, guard: list[Dependency]) -> None:
+def add_policy(app: FastAPI, store: Store, parts: PolicyParts, access: Access) -> None:
     """Add the policy's paths to the application."""
 
     @app.exception_handler(ConfigurationError)
     async def refused(_request: object, error: ConfigurationError) -> JSONResponse:
-        return problem(422, " ".join(error.problems))
+        return problem(422, ErrorCode.INVALID_REQUEST, " ".join(error.problems))
 
-    _add_routes(app, parts, guard)
-    _add_silences(app, store, parts, guard)
-    _add_records(app, store, guard)
+    _add_routes(app, parts, access)
+    _add_silences(app, store, parts, access)
 
-    @app.post(PREFIX + "/alerts/{alert_id}/ack", dependencies=guard)
+    @app.post(PREFIX + "/alerts/{alert_id}/ack", dependencies=access.operate)
     def acknowledge(alert_id: UUID, request: AckRequest | None = None) -> Fields:
         """Say that a person knows of an alert: nobody further is woken for it."""
         given = request or AckRequest()
         acknowledged = parts.acknowledge(alert_id, given.author, given.via, given.note)
         if acknowledged is None:
-            raise HTTPException(404, f"There is no alert {alert_id}.")
+            raise ApiError(404, ErrorCode.UNKNOWN_ALERT, f"There is no alert {alert_id}.")
         return success(acknowledged)
 
 
-def _add_routes(app: FastAPI, parts: PolicyParts, guard: list[Dependency]) -> None:
-    @app.get(f"{PREFIX}/routes", dependencies=guard)
+def _add_routes(app: FastAPI, parts: PolicyParts, access: Access) -> None:
+    @app.get(f"{PREFIX}/routes", dependencies=access.read)
     def routes() -> Fields:
         """Show the routes, quiet hours and templates in force, since when, and what was refused since."""
         return success(parts.rules())
 
-    @app.post(f"{PREFIX}/routes/explain", dependencies=guard)
+    @app.post(f"{PREFIX}/routes/explain", dependencies=access.read)
     def explain(request: RouteRequest) -> Fields:
         """Say where such an alert would go now, and why."""
         try:
             alert = sample_of(request.model_dump())
         except ValueError as error:
-            raise HTTPException(422, f"There can be no such alert: {_said(error)}") from None
+            raise ApiError(422, ErrorCode.INVALID_REQUEST, f"There can be no such alert: {_said(error)}") from None
         return success(parts.explain_route(alert))
 
-    @app.post(f"{PREFIX}/reload", dependencies=guard)
+    @app.post(f"{PREFIX}/reload", dependencies=access.operate)
     def reload(request: ReloadRequest | None = None) -> JSONResponse:
         """Read the configuration again; one with a fault is refused (422), and what was in force stays."""
         result = parts.reload("api", (request or ReloadRequest()).author)
         if result["loaded"]:
             return JSONResponse(success(result))
-        return problem(422, " ".join(result["problems"]), result)
+        return problem(422, ErrorCode.CONFIGURATION_REFUSED, " ".join(result["problems"]), result)
 
-    @app.post(f"{PREFIX}/templates/preview", dependencies=guard)
+    @app.post(f"{PREFIX}/templates/preview", dependencies=access.read)
     def preview(request: PreviewRequest) -> Fields:
         """Show what a template makes of an alert on a channel."""
         return success(parts.preview(request.model_dump()))
 
 
-def _add_silences(app: FastAPI, store: Store, parts: PolicyParts, guard: list[Dependency]) -> None:
-    @app.get(f"{PREFIX}/silences", dependencies=guard)
+def _add_silences(app: FastAPI, store: Store, parts: PolicyParts, access: Access) -> None:
+    @app.get(f"{PREFIX}/silences", dependencies=access.read)
     def silences(limit: Limit = 100, before: Before = None, *, ended: bool = False) -> Fields:
         """List silences, the newest first; those that have ended only where asked for."""
         return success([silence.fields() for silence in store.silences(ended=ended, limit=limit, before=before)])
 
-    @app.post(f"{PREFIX}/silences", dependencies=guard)
+    @app.post(f"{PREFIX}/silences", dependencies=access.operate)
     def add(request: SilenceRequest) -> Fields:
         """Hold what matches until an end, or drop it."""
         return success(parts.add_silence(request.model_dump(), "api"))
 
-    @app.delete(PREFIX + "/silences/{number}", dependencies=guard)
+    @app.delete(PREFIX + "/silences/{number}", dependencies=access.operate)
     def end(
-        number: Annotated[int, Path(ge=1, le=_LARGEST_NUMBER)],
-        author: Annotated[str, Query(max_length=_NAME_LIMIT)] = "",
+        number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)],
+        author: Annotated[str, Query(max_length=NAME_LIMIT)] = "",
     ) -> Fields:
         """End a silence now; what it held is told at once."""
         ended = parts.end_silence(number, author, "api")
         if ended is None:
-            raise HTTPException(404, f"There is no silence {number} that has not ended.")
+            raise ApiError(404, ErrorCode.UNKNOWN_SILENCE, f"There is no silence {number} that has not ended.")
         return success(ended)
-
-
-def _add_records(app: FastAPI, store: Store, guard: list[Dependency]) -> None:
-    @app.get(PREFIX + "/digests/{number}", dependencies=guard)
-    def digest(number: Annotated[int, Path(ge=1, le=_LARGEST_NUMBER)]) -> Fields:
-        """Show a digest: what it said, and of which alerts."""
-        story = store.digest_story(number)
-        if story is None:
-            raise HTTPException(404, f"There is no digest {number}.")
-        return success(story)
-
-    @app.get(f"{PREFIX}/changes", dependencies=guard)
-    def changes(limit: Limit = 100, before: Before = None) -> Fields:
-        """List what people changed, the newest first."""
-        return success(store.changes(limit, before))
-
-    @app.get(f"{PREFIX}/export", dependencies=guard)
-    def export(
-        what: Annotated[str, Query(description=f"One of: {', '.join(EXPORTS)}.")] = "alerts",
-        form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
-        since_us: Moment = None,
-        until_us: Moment = None,
-    ) -> StreamingResponse:
-        """Stream everything of one kind, as JSON lines or CSV, the oldest first."""
-        if what not in EXPORTS:
-            raise HTTPException(422, f"Nothing is exported under {what!r}; write one of: {', '.join(EXPORTS)}.")
-        rows = store.export(what, since_us, until_us)
-        text = csv_of(rows) if form == "csv" else json_lines_of(rows)
-        name = f"alertbus-{what}.{'csv' if form == 'csv' else 'jsonl'}"
-        kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
-        return StreamingResponse(
-            text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-        )
 
 
 def _said(error: ValueError) -> str:

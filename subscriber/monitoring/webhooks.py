@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
@@ -24,6 +24,7 @@ from bus.clock import Clock
 from bus.errors import AlertBusError
 from subscriber.channels.webhooks import Inbound, WebhookReader, WebhookRefused, WebhookRequest
 from subscriber.logs import OncePerMinute
+from subscriber.monitoring.answers import ApiError, ErrorCode
 from subscriber.monitoring.metrics import OTHER_PROVIDER, Metrics, WebhookResult
 from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store.store import Store
@@ -141,27 +142,27 @@ class _WebhookDesk:
         """Find the provider's reader; count what becomes of the call, and make an answer of what is raised.
 
         Raises:
-            HTTPException: The call is refused, or a bug of ours kept it from being understood.
+            ApiError: The call is refused, or a bug of ours kept it from being understood.
             AlertBusError: The database can't be used at the moment.
         """
         reader = readers.get(provider)
         if reader is None:
             self._metrics.webhook(OTHER_PROVIDER, WebhookResult.REFUSED)
-            raise HTTPException(404, "No webhook of this provider is configured.")
+            raise ApiError(404, ErrorCode.WEBHOOK_REFUSED, "No webhook of this provider is configured.")
         try:
             yield reader
         except WebhookRefused as refused:
             unreadable = refused.status in _UNREADABLE
             self._metrics.webhook(provider, WebhookResult.UNREADABLE if unreadable else WebhookResult.REFUSED)
             self._warn(provider, refused)
-            raise HTTPException(refused.status, refused.text) from None
+            raise ApiError(refused.status, ErrorCode.WEBHOOK_REFUSED, refused.text) from None
         except AlertBusError:
             self._metrics.webhook(provider, WebhookResult.FAILED)
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours, and what it says could be the call's own words
             self._metrics.webhook(provider, WebhookResult.FAILED)
             logger.error("a webhook call failed unexpectedly", extra={"provider": provider, **_place(error)})
-            raise HTTPException(500, "alertbus failed unexpectedly; its log says where.") from None
+            raise ApiError(500, ErrorCode.INTERNAL, "alertbus failed unexpectedly; its log says where.") from None
         self._metrics.webhook(provider, WebhookResult.OK)
 
     def take(self, reader: WebhookReader, call: WebhookRequest) -> None:

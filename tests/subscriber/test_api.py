@@ -40,7 +40,7 @@ def error_of(answer: Any, status: int) -> str:
     """Return the sentence of a refusal, whose envelope holds nothing else."""
     assert answer.status_code == status, answer.text
     body = answer.json()
-    assert set(body) == {"status", "error"}
+    assert set(body) == {"status", "error", "code"}
     assert body["status"] == "error"
     sentence: str = body["error"]
     return sentence
@@ -105,7 +105,7 @@ def test_guard_compares_in_constant_time(guarded: ServiceThread, monkeypatch: py
         compared.append((given, wanted))
         return given == wanted
 
-    monkeypatch.setattr("subscriber.monitoring.api.secrets.compare_digest", compare)
+    monkeypatch.setattr("subscriber.monitoring.access.secrets.compare_digest", compare)
     assert guarded.http.get(f"{PREFIX}/status", headers={"Authorization": "Bearer guess"}).status_code == 401
     assert guarded.http.get(f"{PREFIX}/status").status_code == 200
     assert compared == [(b"guess", TOKEN.encode()), (TOKEN.encode(), TOKEN.encode())]

@@ -48,7 +48,8 @@ def test_readyz_without_an_enabled_channel_is_503_with_the_reason(daemon: Servic
     answer = daemon.http.get("/readyz")
     for desk in desks:
         desk.enabled = True
-    assert (answer.status_code, answer.json()) == (503, {"status": "error", "error": "No channel is enabled."})
+    told = {"status": "error", "error": "No channel is enabled.", "code": "not_ready"}
+    assert (answer.status_code, answer.json()) == (503, told)
 
 
 def test_readyz_of_a_stuck_or_ending_daemon_is_503_with_the_reasons(

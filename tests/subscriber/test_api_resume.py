@@ -13,7 +13,10 @@ from fastapi import FastAPI
 from bus.alerts import Alert
 from subscriber.deliveries import Outcome, Reason
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.monitoring.access import Access
 from subscriber.monitoring.api import ApiParts, build_app
+from subscriber.monitoring.channels_api import ChannelParts
+from subscriber.monitoring.trial_api import TrialParts
 from subscriber.store import Store
 from tests.support.clock import FakeClock
 from tests.support.commands import command
@@ -50,12 +53,12 @@ def serve(bench: Bench, desk: ChannelDesk) -> Iterator[Serve]:
             parts = ApiParts(
                 store=bench.store,
                 metrics=bench.metrics,
-                channels=("telegram",),
-                token=token,
-                status=dict,
-                send_test=lambda _names, _text: {},
+                access=Access(token),
                 not_ready=list,
-                resume=lambda name: {desk.name: desk}[name].resume(),
+                channels=ChannelParts(
+                    names=("telegram",), status=dict, resume=lambda name: {desk.name: desk}[name].resume()
+                ),
+                trial=TrialParts(channels=("telegram",), send_test=lambda _names, _text: {}),
             )
             return opened.enter_context(serving(build_app(parts)))
 
@@ -114,7 +117,7 @@ def test_resume_of_a_channel_that_is_refused_again_pauses_and_tells_nothing_new(
 def test_resume_of_an_unknown_channel_is_refused(serve: Serve, name: str, status: int) -> None:
     answer = serve(None).post(f"{PREFIX}/channels/{name}/resume")
     assert answer.status_code == status
-    assert set(answer.json()) == {"status", "error"}
+    assert set(answer.json()) == {"status", "error", "code"}
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong"])

@@ -84,7 +84,7 @@ def test_call_without_twilios_signature_is_403_and_costs_no_database(
     caplog.set_level(logging.DEBUG)
     answer = site.twilio(DELIVERED, **changes)
     assert answer.status_code == 403
-    assert set(answer.json()) == {"status", "error"}
+    assert set(answer.json()) == {"status", "error", "code"}
     assert site.results() == {"refused": 1}
     assert CANARY not in everything_logged(caplog)
     assert TWILIO_AUTH_TOKEN not in everything_logged(caplog) + answer.text
@@ -126,7 +126,7 @@ def test_call_without_metas_signature_is_403_and_costs_no_database(site: Webhook
 def test_call_of_an_unknown_provider_is_404_and_no_label(site: WebhookSite, method: str, provider: str) -> None:
     answer = site.http.request(method, f"/webhooks/{provider}")
     assert answer.status_code == 404
-    assert set(answer.json()) == {"status", "error"}
+    assert set(answer.json()) == {"status", "error", "code"}
     assert site.results("other") in ({"refused": 1}, {})
     assert f'provider="{provider}"' not in site.http.get("/metrics").text
 

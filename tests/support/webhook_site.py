@@ -22,7 +22,10 @@ from subscriber.channels.building import build_webhooks
 from subscriber.channels.channel import MetaConfig, TwilioConfig
 from subscriber.channels.webhooks import WebhookReader
 from subscriber.deliveries import Delivery, Done, Outcome, Reason
+from subscriber.monitoring.access import Access
 from subscriber.monitoring.api import ApiParts, build_app
+from subscriber.monitoring.channels_api import ChannelParts
+from subscriber.monitoring.trial_api import TrialParts
 from subscriber.monitoring.webhooks import add_webhooks
 from subscriber.receipts import ReceiptMode
 from subscriber.store import Store
@@ -180,12 +183,14 @@ def webhook_site(
             ApiParts(
                 store=store,
                 metrics=bench.metrics,
-                channels=("whatsapp", "business"),
-                token="the-token-of-the-api",
-                status=lambda: {"store_id": store.store_id},
-                send_test=lambda _names, _text: {},
+                access=Access("the-token-of-the-api"),
                 not_ready=list,
-                resume=lambda _name: False,
+                channels=ChannelParts(
+                    names=("whatsapp", "business"),
+                    status=lambda: {"store_id": store.store_id},
+                    resume=lambda _name: False,
+                ),
+                trial=TrialParts(channels=("whatsapp", "business"), send_test=lambda _names, _text: {}),
             )
         )
         with serving(app) as http:
