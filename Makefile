@@ -16,7 +16,7 @@ DEV_STAMP := .venv/.dev.stamp
 WEB_STAMP := tests/web/node_modules/.stamp
 
 .DEFAULT_GOAL := menu
-.PHONY: menu setup run test check cover bench smoke torture lock vendor clean
+.PHONY: menu setup run test check cover bench demo smoke torture lock vendor web clean
 
 menu: ## this menu
 	@echo "alertbus: trading alerts that arrive"
@@ -43,6 +43,9 @@ cover: $(DEV_STAMP) ## the tests with line and branch coverage, processes includ
 bench: $(DEV_STAMP) ## measure speed as ratios to limits measured in the same run
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
 
+demo: $(DEV_STAMP) ## show it: a simulated trader, troubles and the page, on this machine alone
+	$(BIN)/python -m tests.demo
+
 smoke: $(RUN_STAMP) ## send a test alert through a running daemon to every channel
 	$(BIN)/alertbus-subscriber test all --daemon
 
@@ -57,9 +60,15 @@ lock: $(UV) ## renew the hashed requirement files
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/uv.in -o requirements/uv.txt
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/build.in -o requirements/build.txt
 
-vendor: $(WEB_STAMP) ## make dashboards/static/lit.js again, byte by byte, from Lit's locked release
+vendor: $(WEB_STAMP) ## make the browser's libraries below dashboards/static again, byte by byte, from locked releases
 	cd tests/web && node_modules/.bin/esbuild lit-entry.js --bundle --format=esm --minify --target=es2021 --legal-comments=inline --outfile=../../dashboards/static/lit.js
 	cp tests/web/node_modules/lit/LICENSE dashboards/static/lit.LICENSE.txt
+	cp tests/web/node_modules/swagger-ui-dist/swagger-ui-bundle.js tests/web/node_modules/swagger-ui-dist/swagger-ui.css dashboards/static/docs/
+	cp tests/web/node_modules/swagger-ui-dist/LICENSE dashboards/static/docs/swagger-ui.LICENSE.txt
+	cp tests/web/node_modules/swagger-ui-dist/NOTICE dashboards/static/docs/swagger-ui.NOTICE.txt
+	cp tests/web/node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt dashboards/static/docs/swagger-ui-bundle.LICENSE.txt
+
+web: $(WEB_STAMP) ## install what the tests of the card for React need (Node.js, npm)
 
 $(WEB_STAMP): tests/web/package.json tests/web/package-lock.json
 	cd tests/web && npm ci --no-progress

@@ -16,6 +16,11 @@ CONTROL_NAME: Final = "ALERTBUS_CONTROL_ENDPOINT"
 
 _TCP: Final = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._*-]+):(?P<port>[0-9]{1,5}|\*)", re.ASCII)
 _HIGHEST_PORT: Final = 65_535
+#: What a browser calls the place that a page came from.
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII | re.IGNORECASE
+)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def split_list(value: object) -> object:
@@ -34,6 +39,21 @@ def is_loopback(host: str) -> bool:
         return ip_address(bare).is_loopback
     except ValueError:
         return False
+
+
+def origin_of(text: str) -> str | None:
+    """Return an origin such as `http://localhost:3000` as browsers write it, or None for what is none.
+
+    They write lower case, and no port where it is the scheme's own.
+    """
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    port = int(match["port"] or _DEFAULT_PORTS[scheme])
+    if not 0 < port <= _HIGHEST_PORT:
+        return None
+    return f"{scheme}://{match['host'].lower()}" + ("" if port == _DEFAULT_PORTS[scheme] else f":{port}")
 
 
 def endpoint_fault(endpoint: str, *, bind: bool) -> str | None:

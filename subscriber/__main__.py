@@ -12,13 +12,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bus.alerts import Severity, SystemEvent
+from bus.alerts import Action, Severity, SystemEvent
 from bus.errors import ConfigurationError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import Channel, ChannelConfig
 from subscriber.client import NOBODY_ANSWERS, DaemonClient, DaemonError, daemon_believed
 from subscriber.commanding import EXIT_FAILED, AsJson, channel_name, faults_told, read_settings, stored
 from subscriber.console import Printer
+from subscriber.dead_letter_commands import dead_letters
+from subscriber.dead_letter_console import print_routed
 from subscriber.deliveries import DeliveryState
 from subscriber.policy.rendering import render
 from subscriber.policy_commands import policy
@@ -27,6 +29,7 @@ from subscriber.settings import SubscriberSettings, channel_configs, effective
 from subscriber.status import ChannelView, status_of
 from subscriber.store.journals import journal_files
 from subscriber.store.store import Store
+from subscriber.switch_commands import switches
 from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, TEST_EVENT
 
 #: What the name of a channel may be to mean every channel.
@@ -126,36 +129,64 @@ def status(*, as_json: AsJson = False) -> None:
 def _stored_status(settings: SubscriberSettings, store: Store) -> dict[str, Any]:
     configs = channel_configs(settings)
     names = [config.name for config in configs] or sorted(store.channel_counts())
+    off = {name for name, switch in store.channel_switches().items() if not switch.enabled}
     return status_of(
         store,
-        [ChannelView(name, "", enabled=True, up=None) for name in names],
+        [ChannelView(name, "", enabled=name not in off, up=None) for name in names],
         dry_run=not configs,
         database=settings.store.shown_database_url,
     )
 
 
 @app.command("test")
-def test_channel(
-    channel: Annotated[str, typer.Argument(help=f"A channel's name, or {ALL}.")],
-    text: Annotated[str, typer.Option(help="What the message says.")] = DEFAULT_TEXT,
+def test_channel(  # noqa: PLR0913 - each is an option of the command
+    channel: Annotated[
+        str | None, typer.Argument(help=f"A channel's name, or {ALL}; with --severity and the like it may be left out.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="What the message says; a standard sentence when left out.")] = None,
     *,
+    severity: Annotated[Severity | None, typer.Option(help="Where the routes send such a risk event.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Where the routes send such a trade.")] = None,
+    event_type: Annotated[str | None, typer.Option(help="Of such a risk event.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="What such an alert is about.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Of which agent it is.")] = None,
+    source: Annotated[str | None, typer.Option(help="Of which publisher it is.")] = None,
+    quantity: Annotated[float | None, typer.Option(help="Of such a trade; 0 means that nothing was traded.")] = None,
     daemon: Annotated[
         bool, typer.Option("--daemon", help="Only through a running daemon; exit 1 where none answers.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send a test alert: through the running daemon's queue, or without one straight to the provider."""
+    """Send a test alert: through the running daemon's queue, or without one straight to the provider.
+
+    With --severity, --action and the like it goes where the running daemon's routes send such an alert.
+    """
     printer = Printer(as_json=as_json)
+    fields = {
+        "severity": severity and severity.value,
+        "action": action and action.value,
+        "event_type": event_type,
+        "symbol": symbol,
+        "agent_name": agent,
+        "source": source,
+        "quantity": quantity,
+    }
+    alert = {name: value for name, value in fields.items() if value is not None}
+    if channel is None and not alert:
+        raise typer.BadParameter(f"give a channel, or {ALL}; or what alert to send as", param_hint="CHANNEL")
     with faults_told(printer):
         settings = read_settings()
-        body = {"text": text} | ({} if channel == ALL else {"channel": channel})
+        body: dict[str, Any] = {} if channel in {None, ALL} else {"channel": channel}
+        body |= {"alert": alert, "text": text} if alert else {"text": DEFAULT_TEXT if text is None else text}
         result = DaemonClient.of(settings).post("/test", body, timeout_seconds=DEFAULT_WAIT_SECONDS + 5.0)
-        if result is None and daemon:
+        if result is None and (daemon or alert):
             raise DaemonError(NOBODY_ANSWERS)
         if result is None:
-            result = _sent_directly(settings, channel, text)
+            result = _sent_directly(settings, channel or ALL, DEFAULT_TEXT if text is None else text)
         with daemon_believed():
             printer.trial(result)
+            if not as_json:
+                print_routed(printer, result)
             went_well = all(entry["accepted"] or entry["why"] == "dry_run" for entry in result["channels"])
         if not went_well:
             raise typer.Exit(EXIT_FAILED)
@@ -223,6 +254,8 @@ def audit(
 
 app.add_typer(records)
 app.add_typer(policy)
+app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(switches)
 
 
 def main() -> None:

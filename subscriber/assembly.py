@@ -35,6 +35,7 @@ from subscriber.receipts import ReceiptMode
 from subscriber.rulebook import RuleBook
 from subscriber.settings import SubscriberSettings, changed_names
 from subscriber.store.store import Store
+from subscriber.switchboard import Switchboard
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Assembly:
         self._store_failed_at = float("-inf")
         self.desks = set_up_desks(configs, store, metrics=self.metrics, clock=clock, rng=rng, rehearsal=dry_run)
         self._waiting = set(self.desks)
+        self.switchboard = Switchboard(store, self.desks, metrics=self.metrics, clock=clock, wake=self.wake)
         self.book = RuleBook(rules, store=store, clock=clock, enabled=self.enabled, dry_run=dry_run)
         self._add_templates(rules)
         self.announcer = Announcer(store, self.plan, self.wake, self.metrics, clock)
@@ -201,16 +203,16 @@ class Assembly:
             book=self.book,
             metrics=self.metrics,
             clock=self.clock,
-            enabled=self.enabled,
             fallbacks=self._fallbacks,
             fallback_after_seconds=self.settings.policy.fallback_after_seconds,
             wake=self.wake,
+            switchboard=self.switchboard,
             dry_run=self.dry_run,
         )
 
     def enabled(self) -> frozenset[str]:
         """Return the channels that are switched on."""
-        return frozenset(name for name, desk in self.desks.items() if desk.enabled)
+        return self.switchboard.enabled()
 
     def wake(self, channels: Iterable[str]) -> None:
         """Tell the workers of some channels that there is something to do."""
@@ -303,7 +305,8 @@ class Assembly:
             for channel, count in self.store.switch_off_others(names).items():
                 found = {"channel": channel, "deliveries": count}
                 logger.warning("suppressed what waited for a channel that is switched off", extra=found)
-        orphans = self.store.settle_orphans(list(self.keepers), names)
+        enabled = [name for name, desk in self.desks.items() if desk.enabled]
+        orphans = self.store.settle_orphans(list(self.keepers), enabled or names)
         if orphans:
             logger.warning("messages of channels that are gone had failed; others tell them", extra={"count": orphans})
         for channel, count in self.store.waiting_elsewhere(names).items():

@@ -57,6 +57,14 @@ class DaemonClient:
         """
         return self._request("POST", path, json.dumps(body).encode(), timeout_seconds)
 
+    def patch(self, path: str, body: dict[str, Any], timeout_seconds: float = _TIMEOUT_SECONDS) -> Any | None:
+        """Change what a path names and return its answer, or None when no daemon listens.
+
+        Raises:
+            DaemonError: It answered with an error.
+        """
+        return self._request("PATCH", path, json.dumps(body).encode(), timeout_seconds)
+
     def _request(self, method: str, path: str, body: bytes | None, timeout_seconds: float) -> Any | None:
         headers = {"Accept": "application/json"}
         if body is not None:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 the configuration has to be changed, 1 anything else.
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from collections.abc import Generator
@@ -25,6 +26,7 @@ EXIT_FAILED: Final = 1
 EXIT_CONFIGURATION: Final = 2
 _CHANNEL_NAME: Final = "[A-Za-z0-9_-]{1,64}"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Author = Annotated[str | None, typer.Option(help="Who does it, for the record; your login name when left out.")]
 
 
 @contextmanager
@@ -77,3 +79,13 @@ def channel_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(_CHANNEL_NAME, name):
         raise typer.BadParameter("must be a channel's name: lower-case letters, digits, - and _")
     return name
+
+
+def author_of(given: str | None) -> str:
+    """Return who does something: as the command was told, else the login name, where there is one."""
+    if given is not None:
+        return given
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # nobody says who runs it: a container, Windows without a name
+        return ""

@@ -41,6 +41,10 @@ def _publisher_state(publisher: Fields) -> str:
     return "up, IN MEMORY ONLY" if publisher.get("volatile") else "up"
 
 
+def _known(count: int | None) -> str:
+    return "" if count is None else str(count)
+
+
 class Printer:
     """Prints to standard output, and faults to standard error."""
 
@@ -110,8 +114,8 @@ class Printer:
                 str(publisher["source"]),
                 _publisher_state(publisher),
                 f"{publisher['last_heard_seconds_ago']} s ago",
-                str(publisher["journal_alerts"]),
-                str(publisher["refused"]),
+                _known(publisher["journal_alerts"]),
+                _known(publisher["refused"]),
             )
             for publisher in status["publishers"]
         ]

@@ -34,7 +34,7 @@ def set_up_desks(
 
     Args:
         configs: Of all channels.
-        store: An open store, which holds what the channels remember and when they sent last.
+        store: An open store, which holds what the channels remember, when they sent last, and which are switched off.
         metrics: Gets the channels' children.
         clock: The daemon's.
         rng: For the waits of breakers.
@@ -46,6 +46,7 @@ def set_up_desks(
     """
     meters = Meters()
     desks: dict[str, ChannelDesk] = {}
+    off = {name for name, switch in store.channel_switches().items() if not switch.enabled}
 
     def late(channel: str, message: Message | None, outcome: Outcome) -> None:
         desks[channel].late.add(message, outcome)
@@ -59,8 +60,8 @@ def set_up_desks(
             memory=ChannelMemory(store.remembered(name), partial(_keep, store, name)),
             now_us=clock.now_us,
         )
-        metrics.add_channel(name, enabled=True, receipts=channel.receipts.comes)
-        desks[name] = ChannelDesk(channel, clock, meters=meters, rng=rng)
+        metrics.add_channel(name, enabled=name not in off, receipts=channel.receipts.comes)
+        desks[name] = ChannelDesk(channel, clock, enabled=name not in off, meters=meters, rng=rng)
     for name, desk in desks.items():
         since_us = clock.now_us() - round(desk.pace_memory_seconds * MICROSECONDS)
         desk.seed(store.recent_attempts(name, since_us))

@@ -1,6 +1,6 @@
 """What has to be done in time, whatever comes: escalations, ends of silences, and what a channel that is down owes.
 
-And what waits for the end of quiet hours that are no more is let go.
+And what waits for the end of quiet hours that are no more is let go, and the switches of channels are followed.
 
 Called by the housekeeping thread each second. Everything waits in the database and is taken there by compare and swap:
 several daemons on one database may all do it, and a restart changes nothing.
@@ -9,7 +9,7 @@ several daemons on one database may all do it, and a restart changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bus.clock import MICROSECONDS, Clock
@@ -24,6 +24,7 @@ from subscriber.rulebook import RuleBook
 from subscriber.store.silences import Finished
 from subscriber.store.store import Store
 from subscriber.store.turns import DueEscalation, Escalated
+from subscriber.switchboard import Switchboard
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,10 @@ class Duties:
         book: RuleBook,
         metrics: Metrics,
         clock: Clock,
-        enabled: Callable[[], Collection[str]],
         fallbacks: Callable[[str], Sequence[str]],
         fallback_after_seconds: float | None,
         wake: WakeChannels,
+        switchboard: Switchboard,
         dry_run: bool = False,
     ) -> None:
         """Keep what is needed; nothing is done yet.
@@ -58,11 +59,11 @@ class Duties:
             book: The rules in force, which a reload replaces.
             metrics: Counts.
             clock: The daemon's.
-            enabled: The channels that are switched on.
             fallbacks: The channels that may tell an alert instead of one, best first.
             fallback_after_seconds: How long a delivery waits for a channel that is down before others tell it; None:
                 for ever. What the store knows counts, also of the time before a restart.
             wake: Wakes the workers of channels.
+            switchboard: Follows the switches of the channels, and knows which of them are on.
             dry_run: Nothing is sent: what is planned is suppressed, and no channel is ever down.
         """
         self._store = store
@@ -70,10 +71,10 @@ class Duties:
         self._book = book
         self._metrics = metrics
         self._clock = clock
-        self._enabled = enabled
         self._fallbacks = fallbacks
         self._fallback_after_seconds = fallback_after_seconds
         self._wake = wake
+        self._switchboard = switchboard
         self._dry_run = dry_run
         self._once = OncePerMinute(clock)
         self._let_go_at = clock.monotonic()
@@ -82,6 +83,7 @@ class Duties:
     def turn(self) -> None:
         """Do what is due of each duty; one that fails holds up no other, and is done by the next turn."""
         for name, duty in (
+            ("switches", self._switchboard.follow),  # first: the others ask which channels are on
             ("escalations", self._escalate),
             ("silences", self._end_silences),
             ("quiet hours", self._let_go),
@@ -104,8 +106,11 @@ class Duties:
     # --- escalations ----------------------------------------------------------------------------------------
 
     def _escalate(self) -> None:
+        enabled = self._switchboard.enabled()
+        if not enabled:  # nobody is told of anything: the turns wait until a channel is switched on
+            return
         for due in self._store.due_escalations(_MOST_AT_ONCE):
-            escalated = self._store.escalate(due, self._enabled(), dry_run=self._dry_run)
+            escalated = self._store.escalate(due, enabled, dry_run=self._dry_run)
             if escalated is not None:
                 self._tell_escalated(due, escalated)
 

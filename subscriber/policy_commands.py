@@ -5,7 +5,6 @@ They ask the running daemon; what can be done without one is done on its databas
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from typing import Annotated, Any, Final
 
@@ -16,7 +15,16 @@ from bus.clock import SystemClock
 from bus.errors import ConfigurationError
 from subscriber.channels.building import build_channel, placeholder_configs
 from subscriber.client import NOBODY_ANSWERS, DaemonClient, DaemonError, daemon_believed
-from subscriber.commanding import EXIT_CONFIGURATION, EXIT_FAILED, AsJson, faults_told, read_settings, stored
+from subscriber.commanding import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    AsJson,
+    Author,
+    author_of,
+    faults_told,
+    read_settings,
+    stored,
+)
 from subscriber.deliveries import MessageLimits
 from subscriber.policy.durations import parse_duration
 from subscriber.policy.samples import sample_of
@@ -34,7 +42,6 @@ templates: Final = typer.Typer(help="Preview templates.", no_args_is_help=True)
 policy.add_typer(silences, name="silences")
 policy.add_typer(templates, name="templates")
 
-Author = Annotated[str | None, typer.Option(help="Who does it, for the record; your login name when left out.")]
 _VIA: Final = "cli"
 
 
@@ -94,7 +101,7 @@ def ack(
         settings = read_settings()
         with stored(settings) as store:
             found = find_alert(store, alert)
-            body = {"author": _author(author), "note": note, "via": _VIA}
+            body = {"author": author_of(author), "note": note, "via": _VIA}
             result = DaemonClient.of(settings).post(f"/alerts/{found}/ack", body)  # which counts it
             if result is None:
                 acknowledged = store.acknowledge(found, body["author"], _VIA, note)
@@ -146,7 +153,7 @@ def add_silence(
         new = requested_silence(
             matchers,
             now_us,
-            author=_author(author),
+            author=author_of(author),
             reason=reason,
             starts_us=now_us,
             ends_us=now_us + length_us,
@@ -170,7 +177,7 @@ def end_silence(
         settings = read_settings()
         holding = HoldingRules(own_rules(settings))
         with stored(settings) as store:
-            finished = store.end_silence(number, _author(author), _VIA, holding)
+            finished = store.end_silence(number, author_of(author), _VIA, holding)
         if finished is None:
             raise DaemonError(f"There is no silence {number} that has not ended.")
         printer.silences([finished.silence.fields()])
@@ -182,7 +189,7 @@ def reload(*, author: Author = None, as_json: AsJson = False) -> None:
     printer = PolicyPrinter(as_json=as_json)
     with faults_told(printer):
         read_settings()  # names every fault, with the same words as the daemon would
-        result = DaemonClient.of(read_settings()).post("/reload", {"author": _author(author)}, timeout_seconds=30.0)
+        result = DaemonClient.of(read_settings()).post("/reload", {"author": author_of(author)}, timeout_seconds=30.0)
         if result is None:
             raise DaemonError(NOBODY_ANSWERS)
         with daemon_believed():
@@ -242,12 +249,3 @@ def _matchers(pairs: list[str]) -> dict[str, Any]:
         else:
             matchers[key] = [*(before if isinstance(before, list) else [before]), value]
     return matchers
-
-
-def _author(given: str | None) -> str:
-    if given is not None:
-        return given
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # nobody says who runs it: a container, Windows without a name
-        return ""

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
 from bus.clock import Clock, SteadyClock, SystemClock
 from bus.errors import AlertBusError, ConfigurationError
+from dashboards import static_folder
 from subscriber.assembly import Assembly
 from subscriber.bookkeeping import Bookkeeper
 from subscriber.channels.building import placeholder_configs
@@ -39,12 +40,12 @@ from subscriber.reloading import Reloader
 from subscriber.serving import build_site
 from subscriber.settings import SubscriberSettings, channel_configs
 from subscriber.signals import handled_signals
-from subscriber.status import Status, status_of, view_of
+from subscriber.status import Status, routes_to, status_of, view_of
 from subscriber.store.store import Store
 from subscriber.telegram_commands import TelegramCommands
 from subscriber.telegram_ears import set_up_ears
 from subscriber.timekeeping import Timekeeper
-from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, Trial
+from subscriber.trying_out import TryingOut
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class Service:
         self._store = Store(settings.store.database_url.get_secret_value(), self._clock)
         self._timekeeper = Timekeeper(self._store, self._clock)
         self._parts: Assembly
+        self._trying_out: TryingOut
         self._reloader: Reloader
         self._policy: PolicyDesk
         self._duties: Duties
@@ -189,6 +191,7 @@ class Service:
             zone=settings.general.zone,
             wake=parts.wake,
         )
+        self._trying_out = TryingOut(parts, self._stopping)
         self._duties = parts.duties()
         if settings.policy.telegram_commands and not self.dry_run:
             self._ears = set_up_ears(
@@ -196,7 +199,7 @@ class Service:
                 parts,
                 self._policy,
                 status=self._status,
-                send_test=self._send_test,
+                send_test=self._trying_out.channels,
                 environment=HttpEnvironment.read(os.environ),
             )
 
@@ -208,10 +211,11 @@ class Service:
             self._settings.http,
             clock=self._clock,
             status=self._status,
-            send_test=self._send_test,
+            trying_out=self._trying_out,
             not_ready=self._not_ready,
+            page_folder=static_folder(),
         )
-        return make_server(app)
+        return make_server(app, end_streams=app.state.end_streams)
 
     def _make_pinger(self) -> Pinger | None:
         ping = self._settings.ping
@@ -331,19 +335,8 @@ class Service:
             started_us=self._started_us,
             database=self._settings.store.shown_database_url,
             refused=self._reloader.state()["refused"] is not None,
+            routes=routes_to(self._parts.book.rules),
         )
-
-    def _send_test(self, channels: tuple[str, ...], text: str | None) -> dict[str, Any]:
-        announce = self._parts.announcer.announce
-        trial = Trial(
-            self._store,
-            announce,
-            self._clock,
-            dry_run=self.dry_run,
-            desks=self._parts.desks,
-            stopping=self._stopping,
-        )
-        return trial.run(channels, self._parts.enabled(), text or DEFAULT_TEXT, DEFAULT_WAIT_SECONDS)
 
     def _not_ready(self) -> list[str]:
         changing = [] if self.ready.is_set() else ["The daemon is starting or stopping."]

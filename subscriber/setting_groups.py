@@ -11,7 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from bus.endpoints import CONTROL_NAME, DATA_NAME, checked_endpoints, checked_pairing, is_loopback, split_list
+from bus.endpoints import (
+    CONTROL_NAME,
+    DATA_NAME,
+    checked_endpoints,
+    checked_pairing,
+    split_list,
+)
 from bus.settings import SettingsGroup
 from bus.sockets import DEFAULT_CONTROL_ENDPOINT, DEFAULT_DATA_ENDPOINT
 from subscriber.channels.channel import DEFAULT_DEADLINE_SECONDS
@@ -184,48 +190,6 @@ class StoreSettings(SettingsGroup):
         if scheme == "postgresql+psycopg" and separator and _is_url(secret.get_secret_value()):
             return secret
         raise ValueError("must be sqlite:///FILE or postgresql+psycopg://user:password@host/name")
-
-
-class HttpSettings(SettingsGroup):
-    """Where the API and the metrics are served."""
-
-    host: str = Field(
-        default="127.0.0.1",
-        validation_alias="ALERTBUS_HTTP_HOST",
-        description="The address to listen on; any other than this machine's own needs `ALERTBUS_API_TOKEN`.",
-    )
-    port: int = Field(
-        default=8787, ge=1, le=65_535, validation_alias="ALERTBUS_HTTP_PORT", description="The port to listen on."
-    )
-    api_token: SecretStr | None = Field(
-        default=None,
-        validation_alias="ALERTBUS_API_TOKEN",
-        validate_default=True,
-        description="The bearer token that the API asks for.",
-    )
-
-    @field_validator("host", mode="after")
-    @classmethod
-    def _check_host(cls, host: str) -> str:
-        if not host or not host.isprintable() or set(host) & set("/@ "):
-            raise ValueError("must be an address or a host's name such as 127.0.0.1, without scheme and port")
-        return host
-
-    @field_validator("api_token", mode="after")
-    @classmethod
-    def _check_token(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        host = info.data.get("host")
-        if token is None:
-            if host is not None and not is_loopback(host):
-                raise ValueError(
-                    "must be set, because ALERTBUS_HTTP_HOST lets other machines in; set it to a long random word, or "
-                    "ALERTBUS_HTTP_HOST to 127.0.0.1"
-                )
-            return None
-        text = token.get_secret_value()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError("must be one word of ASCII letters, digits and signs: it travels in an HTTP header")
-        return token
 
 
 class DeliverySettings(SettingsGroup):

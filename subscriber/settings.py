@@ -30,6 +30,7 @@ from subscriber.channel_settings import BUILT_IN, CHANNELS_NAME, ChannelRules, C
 from subscriber.channels.channel import AppriseConfig, ChannelConfig
 from subscriber.config_file import CONFIG_NAME, read_config_file
 from subscriber.errors import RoutingError
+from subscriber.http_settings import HttpSettings
 from subscriber.ping_settings import PingSettings
 from subscriber.policy.hours_file import Zones
 from subscriber.policy.market_hours import MarketHours
@@ -43,7 +44,6 @@ from subscriber.setting_groups import (
     BusSettings,
     DeliverySettings,
     GeneralSettings,
-    HttpSettings,
     StoreSettings,
     system_timezone,
     zone_of,
@@ -256,8 +256,12 @@ def secret_values(settings: SubscriberSettings) -> frozenset[str]:
     secrets = {text for text in private if len(text) >= _SHORTEST_PRIVATE}
     database = urlsplit(settings.store.database_url.get_secret_value())
     secrets |= {database.password or "", *parse_qs(database.query).get("password", ())}
-    if settings.http.api_token is not None:
-        secrets.add(settings.http.api_token.get_secret_value())
+    http = settings.http
+    secrets |= {
+        token.get_secret_value()
+        for token in (http.api_token, http.api_read_token, http.metrics_token)
+        if token is not None
+    }
     return frozenset((secrets | set(map(unquote, secrets))) - {""})
 
 

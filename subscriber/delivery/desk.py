@@ -52,6 +52,7 @@ class ChannelDesk:
             ValueError: A limit of the channel means nothing.
         """
         self.channel = channel
+        #: Whether it is switched on.
         self.enabled = enabled
         self.wake = Wake()
         self.late = LateAnswers(channel.name, self.wake.set)
@@ -70,6 +71,13 @@ class ChannelDesk:
     def name(self) -> str:
         """The channel's name."""
         return self.channel.name
+
+    def switch(self, *, enabled: bool) -> bool:
+        """Begin no further send, or send again; what is in flight ends as it ends. Whether that is a change."""
+        changed, self.enabled = enabled is not self.enabled, enabled
+        if changed:
+            self.wake.set()
+        return changed
 
     @property
     def paused(self) -> bool:

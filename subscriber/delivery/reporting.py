@@ -11,7 +11,7 @@ from subscriber.deliveries import Decision, DeliveryState, DigestKind, Outcome, 
 from subscriber.delivery.late import LateAnswer
 from subscriber.delivery.parcels import Parcel
 from subscriber.monitoring.metrics import Metrics
-from subscriber.store.receipts import Closed
+from subscriber.store.receipts import Closed, SwitchedOff
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class Reporter:
         fields: dict[str, object] = {**parcel.log_fields(), **_fields(outcome)}
         if closed.state in _TAKEN:
             self._told(parcel, closed, fields)
+        elif closed.switched_off is not None:
+            self._switched_off(closed.switched_off, fields)
         elif closed.split:
             logger.error("told together, refused for good: each half is told by itself", extra=fields)
         elif isinstance(decision, RetryAt):
@@ -53,6 +55,13 @@ class Reporter:
             self._metrics.entered(closed.fallback, DeliveryState.PENDING)
             logger.warning("another channel is to tell it instead", extra={**fields, "fallback": closed.fallback})
             self._wake([closed.fallback])
+
+    def _switched_off(self, done: SwitchedOff, fields: Mapping[str, object]) -> None:
+        self.entered(DeliveryState.SUPPRESSED, sum(done.suppressed.values()))
+        logger.warning("not delivered, and its channel was switched off meanwhile", extra=fields)
+        for channel, count in done.handed_over.items():
+            self._metrics.entered(channel, DeliveryState.PENDING, count)
+        self._wake(done.handed_over)
 
     def late(self, late: LateAnswer, closed: Closed | None) -> None:
         """Tell what became of a send that had been given up; `closed` is None where that changes nothing any more."""

@@ -162,7 +162,7 @@ class DeliveryWorker:
             self._store.release_worker(self.name)
             self._uncertain = False
         if self._settings.dry_run:
-            return self._rehearse()
+            return self._rehearse() if self._desk.enabled else self._settings.interval_seconds
         self._desk.late.record(self._courier.settle)  # before anything is sent again for it
         if self._desk.paused or not self._desk.enabled:
             return self._settings.interval_seconds

@@ -15,8 +15,8 @@ import zmq
 from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
 from bus.wire import NOT_OFFERED, Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
-from subscriber.intake.accounts import overdue_us
 from subscriber.intake.notices import Notices
+from subscriber.intake.publisher_views import PublisherView, heard_view, unheard_views
 from subscriber.intake.sequences import Position, Range, common
 from subscriber.intake.streams import OfferedStream
 from subscriber.intake.vigil import Vigil
@@ -35,8 +35,6 @@ _SWEEP_SECONDS: Final = 60.0
 _REMEMBERED_SECONDS: Final = 3_600.0
 #: A publisher that died without a word is shown for a day.
 _DEAD_SHOWN_SECONDS: Final = 86_400.0
-
-PublisherView = dict[str, str | int | float | bool | None]
 
 
 class Correspondence:
@@ -86,24 +84,24 @@ class Correspondence:
             self._ask(known, wanted)
 
     def publishers(self) -> list[PublisherView]:
-        """Return what is known of each publisher that beat since the daemon started."""
-        now = self._clock.monotonic()
-        return [
-            {
-                "source": beat.source,
-                "up": known.goodbye is None and now - known.offers.own_at <= self._timeout_seconds,
-                "last_heard_seconds_ago": round(now - known.offers.own_at, 1),
-                "goodbye": known.goodbye,
-                "last_sequence": beat.last,
-                "acknowledged": known.position.contiguous,
-                "journal_alerts": 0 if known.settled_goodbye else beat.journal_alerts,
-                "refused": beat.refused,
-                "volatile": beat.volatile,
-                "hung": overdue_us(beat) > 0,
-            }
+        """Return what is known of each publisher that beat since the daemon started, and of those the store knows of.
+
+        These have ended without a goodbye before the daemon started, or only another daemon hears them.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        now, now_us = self._clock.monotonic(), self._clock.now_us()
+        views = [
+            heard_view(known, now=now, now_us=now_us, timeout_seconds=self._timeout_seconds)
             for known in list(self._streams.values())
-            if (beat := known.offers.own) is not None
+            if known.offers.own is not None
         ]
+        heard = {view["source"] for view in views}
+        late_us = round((self._timeout_seconds + self._note_seconds) * MICROSECONDS)
+        shown_us = round(_DEAD_SHOWN_SECONDS * MICROSECONDS)
+        unheard = [state for state in self._store.watched() if state.source not in heard]
+        return views + unheard_views(unheard, now_us=now_us, timeout_us=late_us, shown_us=shown_us)
 
     # --- what publishers say --------------------------------------------------------------------------------
 

@@ -34,11 +34,13 @@ class ErrorCode(StrEnum):
     UNKNOWN_DEAD_LETTER = "unknown_dead_letter"
     NOT_RETRIABLE = "not_retriable"  #: it is dead no more, or its channel is switched off or gone
     BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_SLOW = "body_too_slow"  #: a body that did not come whole in time
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"  #: a body that is no JSON
     CONFIGURATION_REFUSED = "configuration_refused"  #: what was in force stays
     TOO_MANY_TESTS = "too_many_tests"
     TOO_MANY_STREAMS = "too_many_streams"
     WEBHOOK_REFUSED = "webhook_refused"
+    BUSY = "busy"  #: too many requests are being answered; the answer's Retry-After says when to ask again
     STORE_UNAVAILABLE = "store_unavailable"  #: the database can't be used at the moment; asking again is harmless
     NOT_READY = "not_ready"
     INTERNAL = "internal"  #: a fault of alertbus; its log says more

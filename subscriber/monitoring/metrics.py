@@ -100,6 +100,7 @@ class Metrics:
         )
         self._store_errors = self._counter("store_errors", "Times that the database could not be used.")
         self._ping_failures = self._counter("ping_failures", "Pings of the daemon's own address that failed.")
+        self._streams_refused = self._counter("event_streams_refused", "Streams of events that found no room.")
         self._leases_lost = self._counter("leases_lost", "Results that were dropped: another worker had taken over.")
         self._policy_counters()
         for topic in (*KNOWN_LEVELS, OTHER_LEVELS):
@@ -138,6 +139,9 @@ class Metrics:
         )
         self._up = self._gauge("channel_up", "1 when the last attempts went well, 0 in Error.", "channel")
         self._enabled = self._gauge("channel_enabled", "1 when the channel is switched on.", "channel")
+        self._uncovered = self._gauge(
+            "uncovered_critical_deliveries", "CRITICAL deliveries that wait because no channel is switched on for them."
+        )
         self._held = self._gauge(
             "channel_held_until_timestamp_seconds",
             "Until when the provider asked to be left alone; 0 when it did not.",
@@ -165,6 +169,7 @@ class Metrics:
             "audit_timestamp_seconds", "When the last audit of the ledger ended; 0 before the first."
         )
         self._silences = self._gauge("silences_active", "Silences that hold or drop alerts now.")
+        self._event_streams = self._gauge("event_streams", "Streams of server-sent events that are open.")
         self._config_loaded = self._gauge(
             "config_loaded_timestamp_seconds", "When the configuration in force was read; 0 before."
         )
@@ -219,6 +224,14 @@ class Metrics:
     def channel_up(self, channel: str, *, up: bool) -> None:
         """Set whether a channel works."""
         self._up.labels(channel).set(up)
+
+    def channel_enabled(self, channel: str, *, enabled: bool) -> None:
+        """Set whether a channel is switched on."""
+        self._enabled.labels(channel).set(enabled)
+
+    def uncovered_critical(self, count: int) -> None:
+        """Set how many CRITICAL deliveries wait because no channel is switched on for them."""
+        self._uncovered.set(count)
 
     def held(self, channel: str, until_us: int | None) -> None:
         """Set until when the provider asked to be left alone; None when it did not, or that is over."""
@@ -358,6 +371,14 @@ class Metrics:
     def dry_run(self, *, on: bool) -> None:
         """Set whether nothing is really sent."""
         self._dry_run.set(on)
+
+    def event_streams(self, count: int) -> None:
+        """Set how many streams of events are open."""
+        self._event_streams.set(count)
+
+    def event_stream_refused(self) -> None:
+        """Count a stream of events that found no room."""
+        self._streams_refused.inc()
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics in the format that a scraper accepts, and its content type."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
 
 from bus.alerts import Alert
 from bus.errors import ConfigurationError
@@ -21,78 +20,25 @@ from subscriber.monitoring.answers import (
     LARGEST_NUMBER,
     NAME_LIMIT,
     PREFIX,
-    TEXT_LIMIT,
     ApiError,
     ErrorCode,
     Fields,
     problem,
     success,
 )
-from subscriber.monitoring.records_api import Before, Limit
+from subscriber.monitoring.documented import told
+from subscriber.monitoring.policy_models import Acknowledged, Explanation, Preview, Reloaded, RulesShown
+from subscriber.monitoring.policy_requests import (
+    AckRequest,
+    PreviewRequest,
+    ReloadRequest,
+    RouteRequest,
+    SilenceRequest,
+)
+from subscriber.monitoring.records_api import AlertKey, Before, Limit
+from subscriber.monitoring.silence_models import SilenceShown
 from subscriber.policy.samples import sample_of
 from subscriber.store.store import Store
-
-_TEMPLATE_LIMIT: Final = 10_000
-_LONGEST_SILENCE_SECONDS: Final = 366 * 86_400
-
-Author = Annotated[str, Field(max_length=NAME_LIMIT, description="Who does it, for the record.")]
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class RouteRequest(_Request):
-    """An alert that might come."""
-
-    kind: Literal["risk_event", "agent_action", "system_event"] | None = None
-    severity: str | None = Field(default=None, max_length=NAME_LIMIT)
-    action: str | None = Field(default=None, max_length=NAME_LIMIT)
-    event_type: str | None = Field(default=None, max_length=NAME_LIMIT)
-    symbol: str | None = Field(default=None, max_length=NAME_LIMIT)
-    agent_name: str | None = Field(default=None, max_length=NAME_LIMIT)
-    source: str | None = Field(default=None, max_length=NAME_LIMIT)
-    quantity: float | None = None
-    description: str | None = Field(default=None, max_length=TEXT_LIMIT)
-
-
-class SilenceRequest(_Request):
-    """What is not to be told for a while."""
-
-    match: dict[str, Any] = Field(description='As the match of a route, for example {"symbol": "TNA"}; empty for all.')
-    seconds: float | None = Field(default=None, gt=0, le=_LONGEST_SILENCE_SECONDS, description="From now on.")
-    starts_us: int | None = Field(default=None, ge=0, le=LARGEST_NUMBER)
-    ends_us: int | None = Field(default=None, ge=0, le=LARGEST_NUMBER, description="In place of `seconds`.")
-    author: Author
-    reason: str = Field(default="", max_length=TEXT_LIMIT)
-    drops: bool = Field(default=False, description="What falls in it is not told at its end.")
-    lets_critical: bool = Field(default=True, description="CRITICAL is told all the same.")
-
-
-class AckRequest(_Request):
-    """Who knows of an alert."""
-
-    author: Author = ""
-    note: str = Field(default="", max_length=TEXT_LIMIT)
-    via: Literal["api", "cli", "page"] = Field(default="api", description="By which way, for the record.")
-
-
-class ReloadRequest(_Request):
-    """Who asks for it."""
-
-    author: Author = ""
-
-
-class PreviewRequest(_Request):
-    """A template and what to show in it."""
-
-    channel: str = Field(max_length=64)
-    text: str | None = Field(
-        default=None, max_length=_TEMPLATE_LIMIT, description="A template that is not in the file."
-    )
-    name: str | None = Field(default=None, max_length=NAME_LIMIT, description="One that is.")
-    kind: Literal["risk_event", "agent_action", "system_event"] = "risk_event"
-    alert_id: UUID | None = Field(default=None, description="A stored alert; a sample when left out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +66,13 @@ def add_policy(app: FastAPI, store: Store, parts: PolicyParts, access: Access) -
     _add_routes(app, parts, access)
     _add_silences(app, store, parts, access)
 
-    @app.post(PREFIX + "/alerts/{alert_id}/ack", dependencies=access.operate)
-    def acknowledge(alert_id: UUID, request: AckRequest | None = None) -> Fields:
+    @app.post(
+        PREFIX + "/alerts/{alert_id}/ack",
+        dependencies=access.operate,
+        responses=told(Acknowledged, ErrorCode.UNKNOWN_ALERT),
+        response_model=None,
+    )
+    def acknowledge(alert_id: AlertKey, request: AckRequest | None = None) -> Fields:
         """Say that a person knows of an alert: nobody further is woken for it."""
         given = request or AckRequest()
         acknowledged = parts.acknowledge(alert_id, given.author, given.via, given.note)
@@ -131,12 +82,22 @@ def add_policy(app: FastAPI, store: Store, parts: PolicyParts, access: Access) -
 
 
 def _add_routes(app: FastAPI, parts: PolicyParts, access: Access) -> None:
-    @app.get(f"{PREFIX}/routes", dependencies=access.read)
+    @app.get(
+        f"{PREFIX}/routes",
+        dependencies=access.read,
+        responses=told(RulesShown),
+        response_model=None,
+    )
     def routes() -> Fields:
         """Show the routes, quiet hours and templates in force, since when, and what was refused since."""
         return success(parts.rules())
 
-    @app.post(f"{PREFIX}/routes/explain", dependencies=access.read)
+    @app.post(
+        f"{PREFIX}/routes/explain",
+        dependencies=access.read,
+        responses=told(Explanation),
+        response_model=None,
+    )
     def explain(request: RouteRequest) -> Fields:
         """Say where such an alert would go now, and why."""
         try:
@@ -145,7 +106,12 @@ def _add_routes(app: FastAPI, parts: PolicyParts, access: Access) -> None:
             raise ApiError(422, ErrorCode.INVALID_REQUEST, f"There can be no such alert: {_said(error)}") from None
         return success(parts.explain_route(alert))
 
-    @app.post(f"{PREFIX}/reload", dependencies=access.operate)
+    @app.post(
+        f"{PREFIX}/reload",
+        dependencies=access.operate,
+        responses=told(Reloaded, ErrorCode.CONFIGURATION_REFUSED),
+        response_model=None,
+    )
     def reload(request: ReloadRequest | None = None) -> JSONResponse:
         """Read the configuration again; one with a fault is refused (422), and what was in force stays."""
         result = parts.reload("api", (request or ReloadRequest()).author)
@@ -153,27 +119,52 @@ def _add_routes(app: FastAPI, parts: PolicyParts, access: Access) -> None:
             return JSONResponse(success(result))
         return problem(422, ErrorCode.CONFIGURATION_REFUSED, " ".join(result["problems"]), result)
 
-    @app.post(f"{PREFIX}/templates/preview", dependencies=access.read)
+    @app.post(
+        f"{PREFIX}/templates/preview",
+        dependencies=access.read,
+        responses=told(Preview),
+        response_model=None,
+    )
     def preview(request: PreviewRequest) -> Fields:
         """Show what a template makes of an alert on a channel."""
         return success(parts.preview(request.model_dump()))
 
 
 def _add_silences(app: FastAPI, store: Store, parts: PolicyParts, access: Access) -> None:
-    @app.get(f"{PREFIX}/silences", dependencies=access.read)
-    def silences(limit: Limit = 100, before: Before = None, *, ended: bool = False) -> Fields:
+    @app.get(
+        f"{PREFIX}/silences",
+        dependencies=access.read,
+        responses=told(list[SilenceShown]),
+        response_model=None,
+    )
+    def silences(
+        limit: Limit = 100,
+        before: Before = None,
+        *,
+        ended: Annotated[bool, Query(description="Those that have ended, too.")] = False,
+    ) -> Fields:
         """List silences, the newest first; those that have ended only where asked for."""
         return success([silence.fields() for silence in store.silences(ended=ended, limit=limit, before=before)])
 
-    @app.post(f"{PREFIX}/silences", dependencies=access.operate)
+    @app.post(
+        f"{PREFIX}/silences",
+        dependencies=access.operate,
+        responses=told(SilenceShown),
+        response_model=None,
+    )
     def add(request: SilenceRequest) -> Fields:
         """Hold what matches until an end, or drop it."""
         return success(parts.add_silence(request.model_dump(), "api"))
 
-    @app.delete(PREFIX + "/silences/{number}", dependencies=access.operate)
+    @app.delete(
+        PREFIX + "/silences/{number}",
+        dependencies=access.operate,
+        responses=told(SilenceShown, ErrorCode.UNKNOWN_SILENCE),
+        response_model=None,
+    )
     def end(
-        number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)],
-        author: Annotated[str, Query(max_length=NAME_LIMIT)] = "",
+        number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The silence's number.")],
+        author: Annotated[str, Query(max_length=NAME_LIMIT, description="Who does it, for the record.")] = "",
     ) -> Fields:
         """End a silence now; what it held is told at once."""
         ended = parts.end_silence(number, author, "api")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import FastAPI, Path, Query
@@ -21,21 +22,50 @@ from subscriber.monitoring.answers import (
     Fields,
     success,
 )
+from subscriber.monitoring.documented import told
+from subscriber.monitoring.records_models import AlertStory, ChangeShown, DigestStory, HistoryEntry
 from subscriber.store.exporting import EXPORTS
 from subscriber.store.store import Store
 
 _MOST: Final = 500
+_UNIT: Final = "Microseconds of UTC since 1970."
+_EXPORTED: Final[dict[str, Any]] = {
+    "description": "The rows, in bounded memory however many there are.",
+    "content": {
+        "application/x-ndjson": {
+            "schema": {"type": "string", "description": "One JSON object per line."},
+            "example": '{"number": 1, "id": "0198a1b2-0000-7000-8000-000000000001", "severity": "CRITICAL"}\n',
+        },
+        "text/csv": {
+            "schema": {"type": "string", "description": "A header, and one row per line; lines end in CR LF."},
+            "example": "number,id,severity\r\n1,0198a1b2-0000-7000-8000-000000000001,CRITICAL\r\n",
+        },
+    },
+}
 
 Word = Annotated[str | None, Query(max_length=128)]
-Limit = Annotated[int, Query(ge=1, le=_MOST)]
+AlertKey = Annotated[UUID, Path(description="The alert's id.")]
+Limit = Annotated[int, Query(ge=1, le=_MOST, description="How many at most.")]
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_NUMBER, description="The id of the last one of the page before.")]
-Moment = Annotated[int | None, Query(ge=0, le=LARGEST_NUMBER, description="Microseconds of UTC since 1970.")]
+Moment = Annotated[int | None, Query(ge=0, le=LARGEST_NUMBER)]
 
 
-def add_records(app: FastAPI, store: Store, access: Access) -> None:
-    """Add the paths of what was stored to the application."""
+def add_records(app: FastAPI, store: Store, access: Access, channels: Collection[str] = ()) -> None:
+    """Add the paths of what was stored to the application.
 
-    @app.get(f"{PREFIX}/history", dependencies=access.read)
+    Args:
+        app: The application.
+        store: Where it is stored.
+        access: Who may ask.
+        channels: The channels that are configured; those of earlier alerts are known beside them.
+    """
+
+    @app.get(
+        f"{PREFIX}/history",
+        dependencies=access.read,
+        responses=told(list[HistoryEntry], ErrorCode.UNKNOWN_CHANNEL),
+        response_model=None,
+    )
     def history(  # noqa: PLR0913 - each is a filter of its own
         *,
         limit: Limit = 50,
@@ -43,18 +73,38 @@ def add_records(app: FastAPI, store: Store, access: Access) -> None:
             int | None,
             Query(ge=1, le=LARGEST_NUMBER, description="The number of the last alert of the page before."),
         ] = None,
-        channel: Annotated[str | None, Query(pattern=CHANNEL_PATTERN)] = None,
-        state: DeliveryState | None = None,
-        severity: Severity | None = None,
-        event_type: Word = None,
-        symbol: Word = None,
-        agent_name: Word = None,
-        source: Word = None,
-        kind: Word = None,
-        since_us: Moment = None,
-        until_us: Moment = None,
+        channel: Annotated[
+            str | None, Query(pattern=CHANNEL_PATTERN, description="Only alerts that were planned for this channel.")
+        ] = None,
+        state: Annotated[
+            DeliveryState | None,
+            Query(description="Only alerts with a delivery in this state, of that channel where one is given."),
+        ] = None,
+        severity: Annotated[
+            Severity | None, Query(description="Only alerts of this severity; a trade counts as INFO.")
+        ] = None,
+        event_type: Annotated[Word, Query(description="Only this type of event, or this action.")] = None,
+        symbol: Annotated[Word, Query(description="Only alerts about this symbol.")] = None,
+        agent_name: Annotated[Word, Query(description="Only alerts of this agent.")] = None,
+        source: Annotated[Word, Query(description="Only alerts of this publishing process.")] = None,
+        kind: Annotated[
+            Word, Query(description="Only this kind: risk_event, agent_action, system_event, opaque.")
+        ] = None,
+        acknowledged: Annotated[
+            bool | None,
+            Query(description="true: only alerts that somebody acknowledged; false: only CRITICAL that nobody did."),
+        ] = None,
+        since_us: Annotated[Moment, Query(description=f"Published then or later. {_UNIT}")] = None,
+        until_us: Annotated[Moment, Query(description=f"Published before. {_UNIT}")] = None,
     ) -> Fields:
-        """List alerts with their deliveries, the newest first."""
+        """List alerts with their deliveries, the newest first.
+
+        The next page begins before the `number` of the last alert of this one. A channel is known that is configured,
+        or that stands in a stored delivery; any other is a mistake, and answered 404.
+        """
+        if channel is not None and channel not in channels and not store.knows_channel(channel):
+            known = ", ".join(channels) or "none"
+            raise ApiError(404, ErrorCode.UNKNOWN_CHANNEL, f"There is no channel {channel!r}; there are: {known}.")
         found = store.history(
             limit,
             before,
@@ -68,38 +118,58 @@ def add_records(app: FastAPI, store: Store, access: Access) -> None:
             agent_name=agent_name,
             source=source,
             kind=kind,
+            acknowledged=acknowledged,
         )
         return success(found)
 
-    @app.get(PREFIX + "/alerts/{alert_id}", dependencies=access.read)
-    def alert(alert_id: UUID) -> Fields:
+    @app.get(
+        PREFIX + "/alerts/{alert_id}",
+        dependencies=access.read,
+        responses=told(AlertStory, ErrorCode.UNKNOWN_ALERT),
+        response_model=None,
+    )
+    def alert(alert_id: AlertKey) -> Fields:
         """Tell one alert's whole story: where it came from, its deliveries and every attempt."""
         story = store.story(alert_id)
         if story is None:
             raise ApiError(404, ErrorCode.UNKNOWN_ALERT, f"There is no alert {alert_id}.")
         return success(story)
 
-    @app.get(PREFIX + "/digests/{number}", dependencies=access.read)
-    def digest(number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)]) -> Fields:
+    @app.get(
+        PREFIX + "/digests/{number}",
+        dependencies=access.read,
+        responses=told(DigestStory, ErrorCode.UNKNOWN_DIGEST),
+        response_model=None,
+    )
+    def digest(number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The digest's number.")]) -> Fields:
         """Show a digest: what it said, and of which alerts."""
         story = store.digest_story(number)
         if story is None:
             raise ApiError(404, ErrorCode.UNKNOWN_DIGEST, f"There is no digest {number}.")
         return success(story)
 
-    @app.get(f"{PREFIX}/changes", dependencies=access.read)
+    @app.get(f"{PREFIX}/changes", dependencies=access.read, responses=told(list[ChangeShown]), response_model=None)
     def changes(limit: Limit = 100, before: Before = None) -> Fields:
         """List what people changed, the newest first."""
         return success(store.changes(limit, before))
 
-    @app.get(f"{PREFIX}/export", dependencies=access.read)
+    @app.get(
+        f"{PREFIX}/export",
+        dependencies=access.read,
+        responses={200: _EXPORTED},
+        response_class=StreamingResponse,
+    )
     def export(
-        what: Annotated[str, Query(description=f"One of: {', '.join(EXPORTS)}.")] = "alerts",
-        form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
-        since_us: Moment = None,
-        until_us: Moment = None,
+        what: Annotated[
+            str, Query(description="What is exported.", json_schema_extra={"enum": list(EXPORTS)})
+        ] = "alerts",
+        form: Annotated[
+            Literal["json", "csv"], Query(alias="format", description="JSON lines, or CSV with a header.")
+        ] = "json",
+        since_us: Annotated[Moment, Query(description=f"What happened then or later. {_UNIT}")] = None,
+        until_us: Annotated[Moment, Query(description=f"What happened before. {_UNIT}")] = None,
     ) -> StreamingResponse:
-        """Stream everything of one kind, as JSON lines or CSV, the oldest first."""
+        """Stream everything of one kind, as JSON lines or CSV, the oldest first; times are microseconds of UTC."""
         if what not in EXPORTS:
             raise ApiError(
                 422,

@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
 
+from bus.alerts import Alert
+from bus.clock import Clock
 from subscriber.monitoring.access import Access
-from subscriber.monitoring.answers import PREFIX, TEXT_LIMIT, ApiError, ErrorCode, Fields, success
+from subscriber.monitoring.answers import PREFIX, ApiError, ErrorCode, Fields, success
+from subscriber.monitoring.bucket import Bucket
 from subscriber.monitoring.channels_api import known_channel
+from subscriber.monitoring.documented import told
+from subscriber.monitoring.trial_models import TrialRequest, TrialShown
+from subscriber.policy.samples import sample_of
 
 #: A test waits for its providers in one of the forty threads that answer requests; the others stay free.
 _MOST_TESTS_AT_ONCE: Final = 8
-
-
-class TestRequest(BaseModel):
-    """What to test."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    channel: str | None = Field(default=None, max_length=64, description="One channel; all of them when left out.")
-    text: str | None = Field(default=None, min_length=1, max_length=TEXT_LIMIT, description="What the message says.")
+#: Tests of the whole daemon that may follow each other at once, and the pause that one more takes.
+MOST_TESTS: Final = 10
+SECONDS_EACH: Final = 6.0
+#: When whoever is refused for other tests that still wait may ask again.
+_BUSY_SECONDS: Final = 10
+_EXAMPLE: Final[Fields] = {
+    "alert_id": "0198a1b2-0000-7000-8000-000000000009",
+    "dry_run": False,
+    "route": None,
+    "not_routed": False,
+    "seconds": 0.31,
+    "channels": [
+        {
+            "channel": "telegram",
+            "provider": "telegram",
+            "state": "accepted",
+            "why": None,
+            "accepted": True,
+            "waiting_for": None,
+            "outcome": "accepted",
+            "status": 200,
+            "code": None,
+            "detail": "",
+            "message_id": "4711",
+            "seconds": 0.284,
+            "resumed": False,
+        }
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +58,61 @@ class TrialParts:
     """What is done, given by the service."""
 
     channels: tuple[str, ...]
-    send_test: Callable[[tuple[str, ...], str | None], Fields]
+    send_test: Callable[[tuple[str, ...], str | None], Fields]  #: to these channels, with this text
+    #: As the routes send such an alert, with this text; to these channels alone where they are given.
+    send_routed: Callable[[Alert, str | None, tuple[str, ...] | None], Fields]
+    clock: Clock
 
 
 def add_trial(app: FastAPI, parts: TrialParts, access: Access) -> None:
     """Add the path of test alerts to the application."""
-    tests = BoundedSemaphore(_MOST_TESTS_AT_ONCE)
+    waiting = BoundedSemaphore(_MOST_TESTS_AT_ONCE)
+    bucket = Bucket(MOST_TESTS, SECONDS_EACH, parts.clock.monotonic)
 
-    @app.post(f"{PREFIX}/test", dependencies=access.operate)
-    def test(request: TestRequest | None = None) -> Fields:
-        """Send a test alert through the real queue, and say what each provider answered."""
-        wanted = request or TestRequest()
+    @app.post(
+        f"{PREFIX}/test",
+        dependencies=access.operate,
+        responses=told(TrialShown, ErrorCode.UNKNOWN_CHANNEL, ErrorCode.TOO_MANY_TESTS, example=_EXAMPLE),
+        response_model=None,
+    )
+    def test(request: TrialRequest | None = None) -> Fields:
+        """Send a test alert through the real queue, and say what each provider answered, within about ten seconds.
+
+        Ten tests may follow each other at once, and one more comes each six seconds, for the whole daemon.
+        """
+        wanted = request or TrialRequest()
         names = parts.channels if wanted.channel is None else (known_channel(wanted.channel, parts.channels),)
-        if not tests.acquire(blocking=False):
-            raise ApiError(
-                429,
-                ErrorCode.TOO_MANY_TESTS,
-                "Other tests still wait for their providers; try again in some seconds.",
-                headers={"Retry-After": "10"},
-            )
+        alert = None if wanted.alert is None else _sample(wanted.alert.model_dump())
+        if not waiting.acquire(blocking=False):
+            raise _too_many("Other tests still wait for their providers", _BUSY_SECONDS)
         try:
-            return success(parts.send_test(names, wanted.text))
+            wait_seconds = bucket.take()
+            if wait_seconds > 0:
+                raise _too_many("Too many tests", math.ceil(wait_seconds))
+            if alert is None:
+                return success(parts.send_test(names, wanted.text))
+            return success(parts.send_routed(alert, wanted.text, None if wanted.channel is None else names))
         finally:
-            tests.release()
+            waiting.release()
+
+
+def _sample(fields: dict[str, Any]) -> Alert:
+    try:
+        return sample_of(fields)
+    except ValueError as error:
+        faults = getattr(error, "errors", None)
+        said = (
+            str(error)
+            if faults is None
+            else "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults(include_input=False))
+        )
+        raise ApiError(422, ErrorCode.INVALID_REQUEST, f"There can be no such alert: {said}") from None
+
+
+def _too_many(text: str, seconds: int) -> ApiError:
+    return ApiError(
+        429,
+        ErrorCode.TOO_MANY_TESTS,
+        f"{text}; try again in {seconds} s.",
+        headers={"Retry-After": str(seconds)},
+    )

@@ -26,6 +26,7 @@ from subscriber.channels.webhooks import Inbound, WebhookReader, WebhookRefused,
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.answers import ApiError, ErrorCode
 from subscriber.monitoring.metrics import OTHER_PROVIDER, Metrics, WebhookResult
+from subscriber.monitoring.webhook_models import CALL, GREETED, TAKEN, Provider, webhook_answers
 from subscriber.receipts import Receipt, ReceiptState
 from subscriber.store.store import Store
 
@@ -83,8 +84,8 @@ def add_webhooks(
     desk = _WebhookDesk(store, metrics, clock, on_inbound, wake_keepers, polled)
     turns, reading = asyncio.Semaphore(_MOST_AT_ONCE), asyncio.Semaphore(_MOST_READ_AT_ONCE)
 
-    @app.get(PATH + "{provider}")
-    async def greet(provider: str, request: Request) -> Response:
+    @app.get(PATH + "{provider}", responses=webhook_answers(GREETED), response_class=Response)
+    async def greet(provider: Provider, request: Request) -> Response:
         """Answer a provider that asks whether this is the right place, as Meta does when a webhook is set up."""
         with desk.counted(provider, readers) as reader:
             greeting = reader.greet(_call(request, b""))
@@ -92,8 +93,13 @@ def add_webhooks(
                 raise WebhookRefused(404, "This provider asks nothing here; it posts.")
             return PlainTextResponse(greeting, headers={"X-Content-Type-Options": "nosniff"})
 
-    @app.post(PATH + "{provider}")
-    async def receive(provider: str, request: Request) -> Response:
+    @app.post(
+        PATH + "{provider}",
+        responses=webhook_answers(TAKEN),
+        response_class=Response,
+        openapi_extra={"requestBody": CALL},
+    )
+    async def receive(provider: Provider, request: Request) -> Response:
         """Store what a provider tells of messages, or that a person wrote; only with the provider's signature."""
         with desk.counted(provider, readers) as reader:
             if reading.locked():

@@ -4,8 +4,9 @@ An alert's plan, for each channel in turn:
 
     dry run -> level off -> channel disabled -> silence -> quiet hours -> dedup and group
 
-The first route that names a channel decides how it tells the alert, also by `off`. A CRITICAL always has a plan: one
-that no channel would tell goes to every channel that no route switches off for it, else to all.
+A dry run shows nothing for a channel that is switched off. The first route that names a channel decides how it tells
+the alert, also by `off`. A CRITICAL always has a plan: one that no channel would tell goes to every channel that no
+route switches off for it, else to all.
 """
 
 from __future__ import annotations
@@ -92,10 +93,13 @@ class Rules:
         chosen = self._chosen(takers(self.routes, alert), critical=critical, channels=channels)
         if not chosen:
             return ()
-        if dry_run:
-            return tuple(_suppressed(choice, now_us, Why.DRY_RUN) for choice in chosen)
         # A CRITICAL that no enabled channel would tell waits for the first that is switched on.
         waits = critical and not any(choice.channel in enabled for choice in chosen if choice.level is not Level.OFF)
+        if dry_run:
+            return tuple(
+                _suppressed(choice, now_us, Why.DRY_RUN if waits or choice.channel in enabled else Why.DISABLED)
+                for choice in chosen
+            )
         silence = silence_of(alert, now_us, silences, critical=critical) if silences else None
         planned: list[PlannedDelivery] = []
         treatment: Treatment | None = None

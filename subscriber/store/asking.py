@@ -17,6 +17,7 @@ from subscriber.store import schema
 from subscriber.store.changes import Fields
 from subscriber.store.history import History
 from subscriber.store.incoming import HELD_BATCHES
+from subscriber.store.latencies import Latencies
 
 _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
@@ -26,7 +27,7 @@ _PRIORITIES: Final = (0, 1, 2)  # all that `priority_of` returns
 _FAILURES: Final = tuple(reason for reason in Reason if reason is not Reason.ACCEPTED)
 
 
-class Asking(History):
+class Asking(History, Latencies):
     """Reading what is stored, for people and for metrics."""
 
     def channels_of(self, alert_id: UUID) -> tuple[str, ...]:
@@ -85,7 +86,8 @@ class Asking(History):
     def last_error(self, channel: str) -> dict[str, str | int | None] | None:
         """Return a channel's newest attempt that was not accepted, or None.
 
-        Its keys are reason, status (HTTP), code (the provider's own), detail and at_us.
+        Its keys are reason, status (HTTP), code (the provider's own), detail, at_us and alert_id, which is None where
+        nobody knows whose attempt it was.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -99,12 +101,14 @@ class Asking(History):
         if not rows:
             return None
         newest = max(rows, key=lambda row: row.closed_us)
+        alert_id = self.alert_of_attempt(newest.id)
         return {
             "reason": newest.reason,
             "status": newest.status,
             "code": newest.code,
             "detail": newest.detail,
             "at_us": newest.closed_us,
+            "alert_id": None if alert_id is None else str(alert_id),
         }
 
     def held_count(self) -> int:

@@ -26,6 +26,8 @@ class ChangeKind(StrEnum):
     SILENCE_ENDED = "silence_ended"  #: before its time
     ACKNOWLEDGED = "acknowledged"
     CHANNEL_RESUMED = "channel_resumed"
+    CHANNEL_SWITCHED = "channel_switched"  #: off or on
+    DEAD_LETTERS_RETRIED = "dead_letters_retried"
     STATE_SET = "state_set"  #: of a delivery, by hand
 
 

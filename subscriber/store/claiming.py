@@ -25,6 +25,7 @@ from sqlalchemy import (
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import Delivery
 from subscriber.store import schema
+from subscriber.store.channel_switches import off_now
 from subscriber.store.database import repeated
 from subscriber.store.delivery_rows import CLAIMED, delivery_from, serving_order
 from subscriber.store.interruptions import lock_interrupted, settle_interrupted
@@ -53,7 +54,7 @@ class Claiming(StorePart):
         rehearsal: bool = False,
         storm: bool = False,
     ) -> list[Delivery]:
-        """Take deliveries of a channel that are due: by priority, then the oldest first.
+        """Take deliveries of a channel that are due: by priority, then the oldest first; none of one switched off.
 
         A delivery whose lease ran out is taken over. Where its former holder left an attempt open, that attempt is
         closed in doubt, and the delivery comes as `in_doubt`, a possible repeat, with one retry more; one of which a
@@ -201,6 +202,7 @@ def claim_statement(lease_now: ColumnElement[int], *wanted: TextClause | ColumnE
             *wanted,
             _queue.c.due_at <= bindparam("now", type_=BigInteger),
             unheld(lease_now),
+            ~off_now(bindparam("channel_name")),
         )
         .order_by(_queue.c.priority, _queue.c.published_us, _queue.c.id)
         .limit(bindparam("most", type_=BigInteger))

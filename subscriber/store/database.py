@@ -97,6 +97,8 @@ class Database:
         self.clock = clock
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
         self.lease_now: ColumnElement[int] = _server_clock() if self.is_postgresql else _bound_clock(clock)
+        #: Called in the writer's thread when something was committed that is not forgettable; it has to be quick.
+        self.on_commit: Callable[[], None] | None = None
         self._busy_timeout_seconds = busy_timeout_seconds
         self._writers: AbstractContextManager[object] = nullcontext() if self.is_postgresql else RLock()
         self._engine: Engine | None = None
@@ -173,6 +175,8 @@ class Database:
         writer = (self._forgettable if forgettable else self._durable) or self.engine
         with self._in_words(), self._writers, writer.begin() as connection:
             yield connection
+        if self.on_commit is not None and not forgettable:
+            self.on_commit()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

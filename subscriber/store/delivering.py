@@ -28,12 +28,13 @@ from sqlalchemy import (
 )
 
 from bus.clock import shift_of
-from subscriber.deliveries import Decision, Delivery, DeliveryState, GiveUp, Outcome, RetryAt, Why
+from subscriber.deliveries import Decision, Delivery, DeliveryState, Done, GiveUp, Outcome, RetryAt, Why
 from subscriber.errors import LeaseLost
 from subscriber.receipts import ReceiptMode
 from subscriber.store import schema
 from subscriber.store.arrivals import Ended, apply_news, lock_message
 from subscriber.store.bulk import BulkInsert
+from subscriber.store.channel_switches import is_switched_off
 from subscriber.store.consequences import (
     changes_of,
     check_final,
@@ -49,6 +50,7 @@ from subscriber.store.folded import changes_of_digest, end_digest, folded_of
 from subscriber.store.leases import FREE, lock_in_order, update_held, update_of_held
 from subscriber.store.part import StorePart, chunks
 from subscriber.store.receipts import Closed
+from subscriber.store.switching import settle_disabled
 
 _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
@@ -109,7 +111,8 @@ class Delivering(StorePart):
         """Record how an attempt ended and what becomes of its deliveries, in one transaction; the leases end.
 
         The members of a digest that is done are folded. One that is given up is split in two, which wait: only a
-        delivery that is alone is ever dead. A member that a person has set by hand meanwhile stays as it is.
+        delivery that is alone is ever dead. A member that a person has set by hand meanwhile stays as it is. What would
+        wait for a channel that was switched off meanwhile is suppressed, or handed over, as `Switching` has it.
 
         Args:
             attempt: What `open_attempt` returned.
@@ -119,7 +122,7 @@ class Delivering(StorePart):
             seconds: How long the request took.
             shift_us: `bus.clock.shift_of` our clock when the decision was taken: it may have been set since.
             receipts: How the channel hears whether an accepted message arrived; what it heard already is applied.
-            fallbacks: The channels to choose from where the decision says so, in order.
+            fallbacks: The other channels that are switched on, in the order in which one is chosen.
 
         Returns:
             What the deliveries are now, which is more than the decision where a receipt came first.
@@ -137,12 +140,14 @@ class Delivering(StorePart):
             closed |= expecting(outcome, receipts, now_us)
             close = _close_told_later
         message_id: str | None = closed["message_id"]
+        others = fallbacks
         fallbacks = fallbacks if isinstance(decision, GiveUp) and decision.fallback else ()
         ids = [delivery.id for delivery in deliveries]
         with self.database.writing() as connection:
+            off = not isinstance(decision, Done) and is_switched_off(connection, deliveries[0].channel)
             if told_later and message_id is not None:
                 lock_message(self.database, connection, message_id)
-            if fallbacks:
+            if fallbacks or off:
                 lock_alerts(connection, ids)
             if len(ids) > 1:
                 lock_in_order(connection, ids)
@@ -167,7 +172,8 @@ class Delivering(StorePart):
                 end_digest(connection, folded, decision, now_us)
             split = folded is not None and folded.splits(decision) and bool(untold)
             fallback = None if split or not fallbacks else hand_over(connection, untold, fallbacks, now_us)
-        return Closed(_state_after(changes["new_status"], ended, untold), fallback, split)
+            switched_off = settle_disabled(connection, untold, others, now_us) if off else None
+        return Closed(_state_after(changes["new_status"], ended, untold), fallback, split, switched_off or None)
 
     def finish(self, delivery: Delivery, state: DeliveryState, why: Why | None = None) -> None:
         """End a delivery without an attempt: expired, suppressed.

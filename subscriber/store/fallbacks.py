@@ -36,7 +36,7 @@ _KEPT: Final = (
 )
 #: The deliveries that are replaced, with their alerts' plans: what is asked for by the functions here.
 replaced: Final = select(
-    *(_queue.c[name] for name in _KEPT), _queue.c.handling, _queue.c.handed_over, _alert.c.planned
+    *(_queue.c[name] for name in (*_KEPT, "handling", "handed_over", "due_at", "batch", "retries")), _alert.c.planned
 ).join(_alert, _alert.c.id == _queue.c.alert_id)
 
 
@@ -85,7 +85,9 @@ def fallback_of(connection: Connection, row: AnyRow, fallbacks: Sequence[str]) -
     return next((name for name in allowed if name not in told), None)
 
 
-def plan_fallback(connection: Connection, row: AnyRow, channel: str, now_us: int) -> None:
+def plan_fallback(
+    connection: Connection, row: AnyRow, channel: str, now_us: int, *, held_like: AnyRow | None = None
+) -> None:
     """Plan another delivery of an alert, due at once; it is handled like the first, but for the template.
 
     Args:
@@ -93,6 +95,7 @@ def plan_fallback(connection: Connection, row: AnyRow, channel: str, now_us: int
         row: The delivery that it replaces, as `replaced` returns it.
         channel: Whose it is; it has none of this alert yet.
         now_us: The time.
+        held_like: What is held by quiet hours or a silence, where the new one is to be held for as long.
     """
     connection.execute(
         insert(_queue).values(
@@ -103,7 +106,8 @@ def plan_fallback(connection: Connection, row: AnyRow, channel: str, now_us: int
             status=DeliveryState.PENDING.value,
             retries=0,
             created_at=now_us,
-            due_at=now_us,
+            due_at=now_us if held_like is None else held_like.due_at,
+            batch=None if held_like is None else held_like.batch,
         )
     )
     planned = plan_of(row.planned)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, exists, select
 
+from bus.alerts import Severity
 from subscriber.store import schema
 from subscriber.store.changes import Fields
 from subscriber.store.part import StorePart, storable
@@ -33,6 +34,7 @@ _link: Final = schema.attempt_delivery
 _receipt: Final = schema.receipt
 _digest: Final = schema.digest
 _silence: Final = schema.silence
+_acknowledgement: Final = schema.acknowledgement
 
 
 class History(StorePart):
@@ -53,6 +55,7 @@ class History(StorePart):
         agent_name: str | None = None,
         source: str | None = None,
         kind: str | None = None,
+        acknowledged: bool | None = None,
     ) -> list[Fields]:
         """Return alerts with their deliveries, the newest first.
 
@@ -69,6 +72,7 @@ class History(StorePart):
             agent_name: Only alerts of this agent.
             source: Only alerts of this publisher.
             kind: Only alerts of this kind.
+            acknowledged: Only alerts that somebody acknowledged; where it is False, only CRITICAL that nobody did.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -89,8 +93,25 @@ class History(StorePart):
             wanted = wanted.where(_alert.c.published_us >= since_us)
         if until_us is not None:
             wanted = wanted.where(_alert.c.published_us < until_us)
+        if acknowledged is not None:
+            wanted = wanted.where(_ACKNOWLEDGED if acknowledged else _UNACKNOWLEDGED)
         if channel is not None or state is not None:
             wanted = wanted.where(_with_delivery(channel, state))
+        with self.database.reading() as connection:
+            alerts = connection.execute(wanted).all()
+            deliveries = _deliveries_of(connection, [row.id for row in alerts])
+        return [{**alert_entry(row), "deliveries": deliveries[row.id]} for row in alerts]
+
+    def entries(self, alert_ids: Sequence[bytes]) -> list[Fields]:
+        """Return alerts as `history` does, in the order of their storing; those that are not stored are left out.
+
+        Args:
+            alert_ids: The 16 bytes of their ids.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        wanted = select(*STORED).where(_alert.c.id.in_(alert_ids)).order_by(_alert.c.number)
         with self.database.reading() as connection:
             alerts = connection.execute(wanted).all()
             deliveries = _deliveries_of(connection, [row.id for row in alerts])
@@ -162,6 +183,13 @@ class History(StorePart):
 
 #: What names an alert in a digest.
 _NAMED: Final = ("published_us", "severity", "event_type", "symbol", "agent_name", "source")
+
+
+_ACKNOWLEDGED: Final = _alert.c.id.in_(select(_acknowledgement.c.alert_id))
+_UNACKNOWLEDGED: Final = and_(
+    _alert.c.severity == Severity.CRITICAL.value,
+    ~exists().where(_acknowledgement.c.alert_id == _alert.c.id),
+)
 
 
 def _with_delivery(channel: str | None, state: str | None) -> ColumnElement[bool]:

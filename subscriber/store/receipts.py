@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from subscriber.deliveries import Delivery, DeliveryState
 from subscriber.receipts import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """What became of deliveries whose channel is switched off; true where any of them ended."""
+
+    suppressed: Mapping[str, int] = field(default_factory=dict)  #: how many ended so, by their channel
+    handed_over: Mapping[str, int] = field(default_factory=dict)  #: CRITICAL alerts, by the channel that tells them now
+
+    def __bool__(self) -> bool:
+        return bool(self.suppressed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +30,8 @@ class Closed:
     fallback: str | None = None
     #: The digest that told them was refused for good, and they wait in its halves, or alone.
     split: bool = False
+    #: What became of those that would have waited, and whose channel was switched off meanwhile; None for no such.
+    switched_off: SwitchedOff | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,6 +320,17 @@ acknowledgement: Final = Table(
     Column("note", Text, nullable=False),
 )
 
+#: Which channels people switched off and on; one without a row is on.
+channel_switch: Final = Table(
+    "channel_switch",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("at_us", BigInteger, nullable=False, comment="when it was set to this"),
+    Column("author", Text, nullable=False),
+    Column("via", Text, nullable=False, comment="api, cli or page"),
+)
+
 #: What people changed: settings, silences, channels.
 change: Final = Table(
     "change",

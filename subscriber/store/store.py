@@ -19,12 +19,14 @@ from subscriber.store.expiring import Expiring
 from subscriber.store.exporting import Exporting
 from subscriber.store.finding import Finding
 from subscriber.store.folding import Folding
+from subscriber.store.following import Following
 from subscriber.store.held import Held
 from subscriber.store.liveness import Liveness
 from subscriber.store.migrating import migrate
 from subscriber.store.receiving import Receiving
 from subscriber.store.remembering import Remembering
 from subscriber.store.retention import Retention
+from subscriber.store.retrying import Retrying
 from subscriber.store.settling import Settling
 from subscriber.store.silencing import Silencing
 from subscriber.store.streams import Streams
@@ -48,8 +50,10 @@ class Store(
     Changes,
     Remembering,
     Retention,
+    Retrying,
     Asking,
     Finding,
+    Following,
     Held,
     Exporting,
     Anchoring,

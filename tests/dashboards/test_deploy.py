@@ -8,9 +8,9 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from bus.alerts import Severity
+from subscriber.http_settings import HttpSettings
 from subscriber.monitoring.answers import PREFIX
 from subscriber.monitoring.metrics import Metrics
-from subscriber.setting_groups import HttpSettings
 from tests.dashboards.asked import DASHBOARD, ROOT
 
 DEPLOY = ROOT / "deploy"

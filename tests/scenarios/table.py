@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.scenarios import escalations, quiet, repeats, routes, silences, storms, troubles
+from tests.scenarios import escalations, letters, quiet, repeats, routes, silences, storms, switches, troubles
 from tests.support.scenario import Scenario
 
 SCENARIOS: Final[Mapping[str, tuple[Scenario, ...]]] = {
@@ -15,7 +15,9 @@ SCENARIOS: Final[Mapping[str, tuple[Scenario, ...]]] = {
     "Quiet hours": quiet.SCENARIOS,
     "Silences": silences.SCENARIOS,
     "Escalation and acknowledgement": escalations.SCENARIOS,
+    "Channels switched off and on": switches.SCENARIOS,
     "Providers in trouble": troubles.SCENARIOS,
+    "Dead letters": letters.SCENARIOS,
 }
 
 

@@ -1,4 +1,4 @@
-"""Stories of chance: alerts, outages, refusals, silences and restarts in any order leave nothing untold."""
+"""Stories of chance: alerts, outages, refusals, silences, switches, retries, restarts: nothing is left untold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.scenario import AddSilence, Behave, Input, Publish, Restart, Scenario
+from tests.support.scenario import AddSilence, Behave, Input, Publish, Restart, Retry, Scenario, Switch
 from tests.support.scenario_run import play
 
 _ALERTS: Final = 20
@@ -78,6 +78,12 @@ def _story(seed: int) -> Scenario:
         )
         for number in range(rng.randrange(3))
     ]
+    for channel in ("telegram", "whatsapp", "desk"):
+        inputs += [
+            Switch(at=some_time(), channels=(channel,), enabled=rng.random() < 0.4) for _ in range(rng.randrange(4))
+        ]
+        inputs.append(Switch(at=f"+{_SECONDS + 1}s", channels=(channel,), enabled=True))
+    inputs += [Retry(at=some_time()) for _ in range(rng.randrange(6))]
     return Scenario(
         name=f"chance {seed}",
         says="Whatever comes.",

@@ -145,7 +145,7 @@ def test_test_of_unknown_channel_is_404_and_names_the_known(daemon: ServiceThrea
         (b'{"text": "%s"}' % (b"x" * 1001), "text"),
         (b'{"text": "\\ud800"}', "text"),
         (b"\xff\xfe", "body"),
-        (b"[" * 100_000, ""),
+        (b"[" * 60_000, "body"),
     ],
     ids=lambda value: str(value)[:24],
 )
@@ -154,7 +154,7 @@ def test_test_with_malformed_body_is_refused_and_names_the_field(
 ) -> None:
     before = len(providers.accepted)
     answer = daemon.http.post(f"{PREFIX}/test", content=body, headers={"Content-Type": "application/json"})
-    assert named in error_of(answer, 400 if body.startswith(b"[[") else 422)
+    assert named in error_of(answer, 422)
     assert len(providers.accepted) == before
 
 
@@ -224,9 +224,3 @@ def test_guard_without_a_token_refuses_pages_of_other_origins(
     error_of(daemon.http.post(f"{PREFIX}/test", headers=headers), 403)
     error_of(daemon.http.get(f"{PREFIX}/history", headers=headers), 403)
     assert len(providers.accepted) == before
-
-
-def test_guard_without_a_token_takes_pages_of_this_machine(daemon: ServiceThread) -> None:
-    """YoopRL's front end runs on a port of its own."""
-    for origin in ("http://localhost:3000", "http://127.0.0.1:8000"):
-        assert daemon.http.get(f"{PREFIX}/status", headers={"Origin": origin}).status_code == 200

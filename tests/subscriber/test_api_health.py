@@ -44,10 +44,10 @@ def test_readyz_of_a_daemon_at_work_is_200(daemon: ServiceThread) -> None:
 def test_readyz_without_an_enabled_channel_is_503_with_the_reason(daemon: ServiceThread) -> None:
     desks = daemon.service._parts.desks.values()
     for desk in desks:
-        desk.enabled = False
+        daemon.patch(f"/channels/{desk.name}", {"enabled": False})
     answer = daemon.http.get("/readyz")
     for desk in desks:
-        desk.enabled = True
+        daemon.patch(f"/channels/{desk.name}", {"enabled": True})
     told = {"status": "error", "error": "No channel is enabled.", "code": "not_ready"}
     assert (answer.status_code, answer.json()) == (503, told)
 

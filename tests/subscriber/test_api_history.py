@@ -12,7 +12,7 @@ from bus.alerts import Alert
 from subscriber.deliveries import DeliveryState, PlannedDelivery, Why
 from subscriber.store import Store
 from tests.support.alerts import agent_action, incoming, risk_event
-from tests.support.running_service import ServiceThread, running_service
+from tests.support.running_service import PREFIX, ServiceThread, running_service
 from tests.support.waiting import wait_until
 
 OFF = PlannedDelivery("archive", 0, DeliveryState.SUPPRESSED, Why.OFF)
@@ -75,7 +75,6 @@ def test_history_is_paged_by_the_number_of_the_last_alert(daemon: ServiceThread,
     [
         ({"channel": "archive"}, [4, 2, 1, 0]),
         ({"channel": "desk"}, [2]),
-        ({"channel": "nobody"}, []),
         ({"state": "suppressed"}, [4, 1]),
         ({"state": "pending"}, [2, 0]),
         ({"channel": "desk", "state": "suppressed"}, []),
@@ -87,6 +86,32 @@ def test_history_filters_by_channel_and_state(
     daemon: ServiceThread, stored: list[Alert], query: dict[str, str], numbers: list[int]
 ) -> None:
     assert ids(daemon.get("/history", **query)) == [str(stored[number].id) for number in numbers]
+
+
+@pytest.mark.parametrize(("channel", "found"), [("telegram", 200), ("desk", 200), ("nobody", 404)])
+def test_history_of_a_channel_that_nothing_knows_is_404(
+    daemon: ServiceThread, stored: list[Alert], channel: str, found: int
+) -> None:
+    """Known is what is configured, and what any stored alert was planned for; anything else is a slip of the pen."""
+    answer = daemon.http.get(f"{PREFIX}/history", params={"channel": channel})
+    assert answer.status_code == found
+    if found == 404:
+        assert answer.json()["code"] == "unknown_channel"
+        assert "telegram" in answer.json()["error"]
+
+
+def test_history_filters_by_who_acknowledged(daemon: ServiceThread, stored: list[Alert]) -> None:
+    """False: CRITICAL that nobody knows of yet; a trade or a warning waits for nobody."""
+    known, trade = stored[3], stored[5]
+    for alert in (known, trade):
+        daemon.post(f"/alerts/{alert.id}/ack", {"author": "Kim"})
+    assert ids(daemon.get("/history", acknowledged=True)) == [str(trade.id), str(known.id)]
+    waiting = [stored[number] for number in (4, 2, 1, 0)]
+    assert ids(daemon.get("/history", acknowledged=False)) == [str(alert.id) for alert in waiting]
+    page = daemon.get("/history", acknowledged=False, limit=2)
+    rest = daemon.get("/history", acknowledged=False, before=page[-1]["number"])
+    assert ids(page + rest) == [str(alert.id) for alert in waiting]
+    assert daemon.http.get(f"{PREFIX}/history", params={"acknowledged": "maybe"}).status_code == 422
 
 
 def test_alert_tells_its_whole_story(daemon: ServiceThread) -> None:

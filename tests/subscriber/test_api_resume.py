@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from bus.alerts import Alert
+from bus.clock import SystemClock
 from subscriber.deliveries import Outcome, Reason
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.monitoring.access import Access
@@ -56,9 +57,18 @@ def serve(bench: Bench, desk: ChannelDesk) -> Iterator[Serve]:
                 access=Access(token),
                 not_ready=list,
                 channels=ChannelParts(
-                    names=("telegram",), status=dict, resume=lambda name: {desk.name: desk}[name].resume()
+                    names=("telegram",),
+                    status=dict,
+                    resume=lambda name: {desk.name: desk}[name].resume(),
+                    switch=lambda *_given: {},
+                    was_known=lambda _name: False,
                 ),
-                trial=TrialParts(channels=("telegram",), send_test=lambda _names, _text: {}),
+                trial=TrialParts(
+                    channels=("telegram",),
+                    send_test=lambda _names, _text: {},
+                    send_routed=lambda _alert, _text, _names: {},
+                    clock=SystemClock(),
+                ),
             )
             return opened.enter_context(serving(build_app(parts)))
 

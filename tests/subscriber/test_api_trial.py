@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from subscriber.deliveries import Outcome, Reason
 from subscriber.errors import StoreError
+from subscriber.monitoring.trial_models import TrialShown
 from subscriber.service import RunOptions
 from tests.support.provider_faults import error, fails_later, for_posts, hang
 from tests.support.provider_server import TELEGRAM_BLOCKED_CHAT, ProviderServer
@@ -27,13 +29,18 @@ def providers() -> Iterator[ProviderServer]:
 
 @pytest.fixture(scope="module")
 def daemon(providers: ProviderServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceThread]:
-    with running_service(provider_environ(providers), tmp_path_factory.mktemp("daemon")) as running:
+    """A daemon that takes more tests in a row than a real one."""
+    folder = tmp_path_factory.mktemp("daemon")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("subscriber.monitoring.trial_api.MOST_TESTS", 1000)
+            running = stack.enter_context(running_service(provider_environ(providers), folder))
         yield running
 
 
 @pytest.fixture
 def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("subscriber.service.DEFAULT_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("subscriber.trial.DEFAULT_WAIT_SECONDS", 0.2)
 
 
 def told(providers: ProviderServer, text: str) -> list[str]:
@@ -60,7 +67,26 @@ def test_test_without_channel_reaches_all_and_says_so(daemon: ServiceThread, pro
     assert (story["alert"]["event_type"], story["alert"]["severity"]) == ("TEST_ALERT", "INFO")
 
 
-@pytest.mark.parametrize("body", [None, {"channel": None, "text": None}])
+def test_answer_is_as_its_model_says_and_names_provider_and_message(
+    daemon: ServiceThread, providers: ProviderServer
+) -> None:
+    answer = daemon.post("/test", {"channel": "telegram", "text": "By its number"})
+    TrialShown.model_validate(answer)
+    result = results(answer)["telegram"]
+    assert (result["provider"], answer["route"], answer["not_routed"]) == ("telegram", None, False)
+    story = daemon.get(f"/alerts/{answer['alert_id']}")
+    assert story["deliveries"][0]["attempts"][0]["provider_message_id"] == result["message_id"]
+    assert result["message_id"]
+
+
+def test_test_refused_for_good_is_told_by_no_other_channel(daemon: ServiceThread, providers: ProviderServer) -> None:
+    """Whoever tests one channel is told of that one, and is not answered by another."""
+    providers.twilio.script(for_posts(error(400, code=21617)))
+    answer = daemon.post("/test", {"channel": "whatsapp", "text": "No further"})
+    assert len(daemon.get(f"/alerts/{answer['alert_id']}")["deliveries"]) == 1
+
+
+@pytest.mark.parametrize("body", [None, {"channel": None, "text": None}, {"alert": None}])
 def test_test_with_an_empty_body_means_every_channel(daemon: ServiceThread, body: object) -> None:
     assert set(results(daemon.post("/test", body))) == {"telegram", "whatsapp"}
 
@@ -162,10 +188,9 @@ def test_test_whose_receipt_does_not_come_says_that_it_waits_for_it(
 
 
 def test_test_of_a_disabled_channel_says_that_it_is_off(daemon: ServiceThread, providers: ProviderServer) -> None:
-    desk = daemon.service._parts.desks["telegram"]
-    desk.enabled = False
+    daemon.patch("/channels/telegram", {"enabled": False})
     result = results(daemon.post("/test", {"channel": "telegram", "text": "To nobody"}))["telegram"]
-    desk.enabled = True
+    daemon.patch("/channels/telegram", {"enabled": True})
     assert (result["accepted"], result["state"], result["why"]) == (False, "suppressed", "disabled")
     assert told(providers, "To nobody") == []
 
@@ -215,7 +240,7 @@ def test_tests_at_once_beyond_the_bound_are_refused_and_health_still_answers(
     began = threading.Semaphore(0)
     answer = threading.Event()
 
-    def wait(*_args: object) -> dict[str, Any]:
+    def wait(*_args: object, **_named: object) -> dict[str, Any]:
         began.release()
         assert answer.wait(30)
         return {"channels": []}
@@ -226,8 +251,8 @@ def test_tests_at_once_beyond_the_bound_are_refused_and_health_still_answers(
         for _ in asked:
             assert began.acquire(timeout=30)
         refused = daemon.http.post(f"{PREFIX}/test", json={})
-        assert refused.status_code == 429
-        assert refused.json()["status"] == "error"
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        assert (refused.json()["status"], refused.json()["code"]) == ("error", "too_many_tests")
         assert daemon.http.get("/healthz").status_code == 200
         assert daemon.get("/status")["running"]
         answer.set()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bus.clock import from_us
 from bus.wire import Ack
 from subscriber.monitoring.metrics import alertbus_version
 from subscriber.store import Store
@@ -135,6 +136,7 @@ def test_publishers_view_tells_what_is_known(intake: Intake, clock: FakeClock) -
             "source": "trader-1",
             "up": True,
             "last_heard_seconds_ago": 0.0,
+            "last_heard_at": from_us(clock.now_us()).isoformat(timespec="milliseconds"),
             "goodbye": None,
             "last_sequence": 3,
             "acknowledged": 3,

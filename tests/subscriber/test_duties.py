@@ -26,6 +26,7 @@ from subscriber.errors import StoreError
 from subscriber.rulebook import RuleBook
 from subscriber.store import Store
 from subscriber.store.silences import NewSilence, Silence
+from subscriber.switchboard import Switchboard
 from tests.support.alerts import risk_event
 from tests.support.clock import FakeClock
 from tests.support.holding import FREE, MORNING, rules_from
@@ -51,10 +52,10 @@ class Daemon:
             book=self.book,
             metrics=self.bench.metrics,
             clock=clock,
-            enabled=self._enabled,
             fallbacks=fallbacks_of(self.desks),
             fallback_after_seconds=after,
             wake=self._wake,
+            switchboard=Switchboard(store, self.desks, metrics=self.bench.metrics, clock=clock, wake=self._wake),
             dry_run=dry_run,
         )
 
@@ -132,7 +133,7 @@ def test_escalation_of_what_a_person_knows_of_ends(daemon: Daemon, clock: FakeCl
 def test_escalation_passes_over_a_channel_that_is_switched_off(
     daemon: Daemon, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    daemon.desks["desk"].enabled = False
+    daemon.bench.store.switch_channel("desk", enabled=False, author="kim", via="api")
     alert = daemon.add(escalation=escalating("desk", "whatsapp"))
     nobody = daemon.add(escalation=escalating("desk"))
     clock.advance(5 * MINUTE)
@@ -140,6 +141,18 @@ def test_escalation_passes_over_a_channel_that_is_switched_off(
     assert daemon.channels(alert)[1:] == [("whatsapp", "escalation 2", "pending")]
     assert len(daemon.channels(nobody)) == 1
     assert "no channel is left to be told" in caplog.text
+
+
+def test_escalation_waits_while_every_channel_is_switched_off(daemon: Daemon, clock: FakeClock) -> None:
+    for name in CHANNELS:
+        daemon.bench.store.switch_channel(name, enabled=False, author="kim", via="api")
+    alert = daemon.add(escalation=escalating("desk"))
+    clock.advance(5 * MINUTE)
+    daemon.duties.turn()
+    assert len(daemon.channels(alert)) == 1
+    daemon.bench.store.switch_channel("desk", enabled=True, author="kim", via="api")
+    daemon.duties.turn()
+    assert ("desk", "escalation 1", "pending") in daemon.channels(alert)
 
 
 def test_escalation_in_a_dry_run_is_suppressed(store: Store, clock: FakeClock) -> None:

@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from bus.errors import ConfigurationError
-from subscriber.setting_groups import BusSettings, HttpSettings, StoreSettings, system_timezone, zone_of
+from subscriber.http_settings import HttpSettings
+from subscriber.setting_groups import BusSettings, StoreSettings, system_timezone, zone_of
 from subscriber.settings import SubscriberSettings
 
 

@@ -237,6 +237,8 @@ def secretive(tmp_path: Path) -> SubscriberSettings:
             "TWILIO_CONTENT_SID": "HX" + "0123456789abcdef" * 2,
             "ALERTBUS_PUBLIC_URL": "https://alerts.example.org/",
             "ALERTBUS_API_TOKEN": "apitoken",
+            "ALERTBUS_API_READ_TOKEN": "readtoken",
+            "ALERTBUS_METRICS_TOKEN": "metricstoken",
             "ALERTBUS_DATABASE_URL": "postgresql+psycopg://ann:p%40ss@db:5433/alerts?password=second",
             "ALERTBUS_PING_URL": "https://me:passphrase@up.example.org/push/a1b2c3d4e5?key=5bf66975-d4c7-4bf5",
             "ALERTBUS_TIMEZONE": "America/New_York",
@@ -254,6 +256,8 @@ SECRETS = [
     "15551234567",
     "14155238886",
     "apitoken",
+    "readtoken",
+    "metricstoken",
     "p%40ss",
     "p@ss",
     "TokenAAAAAAAAA",
@@ -272,7 +276,7 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
 def test_effective_shows_all_settings_and_no_secret(tmp_path: Path) -> None:
     shown = effective(secretive(tmp_path))
     values = dict(shown)
-    assert len(values) == len(shown) == 47
+    assert len(values) == len(shown) == 50
     assert values["TELEGRAM_BOT_TOKEN"] == "***"
     assert values["WHATSAPP_CLOUD_TOKEN"] == values["WHATSAPP_APP_SECRET"] == values["WHATSAPP_TEMPLATE"] == "not set"
     assert values["TWILIO_CONTENT_SID"] == "HX" + "0123456789abcdef" * 2

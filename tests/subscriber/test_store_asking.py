@@ -116,7 +116,8 @@ def test_queue_oldest_is_the_oldest_that_waits(store: Store) -> None:
 def test_last_success_and_last_error_of_a_channel(store: Store, clock: FakeClock) -> None:
     """The newest of each kind, with the provider's own code."""
     assert (store.last_success_us("telegram"), store.last_error("telegram")) == (None, None)
-    store.accept([incoming(risk_event(), number, "telegram") for number in (1, 2)])
+    first, second = (incoming(risk_event(), number, "telegram") for number in (1, 2))
+    store.accept([first, second])
     attempt(store, "telegram", Outcome(Reason.TIMEOUT, "no answer", in_doubt=True))
     clock.advance(1)
     attempt(store, "telegram", Outcome(Reason.REJECTED, "too long", 400, "400"))
@@ -129,6 +130,7 @@ def test_last_success_and_last_error_of_a_channel(store: Store, clock: FakeClock
         "code": "400",
         "detail": "too long",
         "at_us": START_US + 1_000_000,
+        "alert_id": str(first.alert.id),
     }
     assert store.last_error("whatsapp") is None
 

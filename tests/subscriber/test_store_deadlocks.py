@@ -59,6 +59,18 @@ def switch_off(sender: Sender) -> Callable[[], object]:
     return lambda: sender.store.switch_off_others(["telegram"])
 
 
+def settle_switched_off(sender: Sender) -> Callable[[], object]:
+    sender.begin(lease_seconds=-3600.0)
+    sender.store.switch_channel(CHANNEL, enabled=False, author="kim", via="api")
+    return lambda: sender.store.settle_switched_off([CHANNEL, "telegram"], 10)
+
+
+def close_switched_off(sender: Sender) -> Callable[[], object]:
+    flight = sender.begin()
+    sender.store.switch_channel(CHANNEL, enabled=False, author="kim", via="api")
+    return lambda: sender.end(flight, TIMEOUT, None, "telegram")
+
+
 def set_by_hand(sender: Sender) -> Callable[[], object]:
     number = sender.begin().delivery.id
     return lambda: sender.store.mark_notification_sent(number, "dead")
@@ -70,7 +82,21 @@ def prune(sender: Sender) -> Callable[[], object]:
     return lambda: sender.store.prune(sender.clock.now_us(), 10).alerts
 
 
-@pytest.mark.parametrize("prepare", [close, note, settle, settle_late, claim, switch_off, set_by_hand, prune])
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        close,
+        note,
+        settle,
+        settle_late,
+        claim,
+        switch_off,
+        settle_switched_off,
+        close_switched_off,
+        set_by_hand,
+        prune,
+    ],
+)
 def test_transaction_that_the_server_undid_for_a_deadlock_is_run_again(
     sender: Sender, store_url: str, postgresql: PostgresqlServer, prepare: Callable[[Sender], Callable[[], object]]
 ) -> None:

@@ -97,6 +97,10 @@ class Daemon:
         """Post to an API path such as `/test`, and return its data."""
         return _data(self.http.post(PREFIX + path, json=body))
 
+    def patch(self, path: str, body: Any) -> Any:
+        """Change what an API path such as `/channels/telegram` names, and return its data."""
+        return _data(self.http.patch(PREFIX + path, json=body))
+
     def metric(self, name: str, **labels: str) -> float | None:
         """Return a sample of `/metrics` by its name and exactly these labels, or None where there is none."""
         for found in re.finditer(

@@ -122,6 +122,28 @@ class EndSilence(Input):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Switch(Input):
+    """A person switches channels off or on, one after the other, by API."""
+
+    channels: tuple[str, ...]
+    enabled: bool
+
+    @property
+    def words(self) -> str:
+        one = len(self.channels) == 1
+        return f"{' and '.join(self.channels)} {'is' if one else 'are'} switched {'on' if self.enabled else 'off'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry(Input):
+    """A person has all dead letters sent again, by API."""
+
+    @property
+    def words(self) -> str:
+        return "all dead letters are sent again"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Acknowledge(Input):
     """A person acknowledges the alert with this description, by API."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from subscriber.policy_desk import PolicyDesk
+from subscriber.serving import dead_letter_desk
 from tests.support import provider_faults
 from tests.support.provider_desk import ProviderDesk
 from tests.support.provider_rules import Judgement, ProviderRequest, ProviderRules
@@ -19,7 +20,9 @@ from tests.support.scenario import (
     Publish,
     Reload,
     Restart,
+    Retry,
     SetClock,
+    Switch,
     Write,
 )
 from tests.support.telegram_rules import TELEGRAM_CHAT, TelegramRules
@@ -53,6 +56,8 @@ class Actor:
         self._ways: Mapping[type[Input], Callable[[Any], None]] = {
             AddSilence: self._silence,
             EndSilence: self._end_silence,
+            Switch: self._switch,
+            Retry: self._retry,
             Acknowledge: self._acknowledge,
             Press: self._press,
             Write: self._write,
@@ -84,6 +89,13 @@ class Actor:
 
     def _end_silence(self, each: EndSilence) -> None:
         assert self._policy.end_silence(self._silences[each.name], PERSON, "api") is not None
+
+    def _switch(self, each: Switch) -> None:
+        for channel in each.channels:
+            self._stage.daemons[0].parts.switchboard.switch(channel, each.enabled, PERSON, "api")
+
+    def _retry(self, _each: Retry) -> None:
+        dead_letter_desk(self._stage.daemons[0].parts).retry_all(None, PERSON, "api")
 
     def _acknowledge(self, each: Acknowledge) -> None:
         assert self._policy.acknowledge(self._stage.alert_ids[each.text], PERSON, "api") is not None

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from bus.alerts import Alert
+from bus.clock import SystemClock
 from subscriber.channels.building import build_webhooks
 from subscriber.channels.channel import MetaConfig, TwilioConfig
 from subscriber.channels.webhooks import WebhookReader
@@ -189,8 +190,15 @@ def webhook_site(
                     names=("whatsapp", "business"),
                     status=lambda: {"store_id": store.store_id},
                     resume=lambda _name: False,
+                    switch=lambda *_given: {},
+                    was_known=lambda _name: False,
                 ),
-                trial=TrialParts(channels=("whatsapp", "business"), send_test=lambda _names, _text: {}),
+                trial=TrialParts(
+                    channels=("whatsapp", "business"),
+                    send_test=lambda _names, _text: {},
+                    send_routed=lambda _alert, _text, _names: {},
+                    clock=SystemClock(),
+                ),
             )
         )
         with serving(app) as http:

@@ -1,0 +1,1 @@
+"""The page and the web component in a real browser, against a running daemon."""
