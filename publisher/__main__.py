@@ -216,7 +216,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="send what other publishers left in the journal (for 30 s, or --wait)",
     )
-    parser.add_argument("--event", default="TEST_ALERT", metavar="NAME", help="the event's type (default TEST_ALERT)")
+    parser.add_argument(
+        *("--event", "--event-type"), default="TEST_ALERT", metavar="NAME", help="the event's type (default TEST_ALERT)"
+    )
     parser.add_argument("--symbol", help="like TNA")
     parser.add_argument("--agent", metavar="NAME", help="the agent's name")
     for name, text in (

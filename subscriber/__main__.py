@@ -5,24 +5,34 @@ What concerns the policy is in `policy_commands`, what was stored in `records_co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack, closing
+import logging
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from bus.alerts import Action, Severity, SystemEvent
+from bus.alerts import Action, Severity
 from bus.errors import ConfigurationError
-from subscriber.channels.building import build_channel
-from subscriber.channels.channel import Channel, ChannelConfig
 from subscriber.client import NOBODY_ANSWERS, DaemonClient, DaemonError, daemon_believed
-from subscriber.commanding import EXIT_FAILED, AsJson, channel_name, faults_told, read_settings, stored
+from subscriber.commanding import (
+    ACTIONS,
+    EXIT_FAILED,
+    SEVERITIES,
+    AsJson,
+    Author,
+    action_word,
+    author_of,
+    channel_name,
+    faults_told,
+    read_settings,
+    severity_word,
+    stored,
+)
 from subscriber.console import Printer
 from subscriber.dead_letter_commands import dead_letters
 from subscriber.dead_letter_console import print_routed
-from subscriber.deliveries import DeliveryState
-from subscriber.policy.rendering import render
+from subscriber.direct_trial import ALL, built, say_who_switched_off, sent_directly
 from subscriber.policy_commands import policy
 from subscriber.records_commands import records
 from subscriber.settings import SubscriberSettings, channel_configs, effective
@@ -30,10 +40,9 @@ from subscriber.status import ChannelView, status_of
 from subscriber.store.journals import journal_files
 from subscriber.store.store import Store
 from subscriber.switch_commands import switches
-from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS, TEST_EVENT
+from subscriber.trial import DEFAULT_TEXT, DEFAULT_WAIT_SECONDS
 
-#: What the name of a channel may be to mean every channel.
-ALL: Final = "all"
+logger = logging.getLogger("subscriber.service")
 
 app = typer.Typer(
     name="alertbus-subscriber",
@@ -64,6 +73,7 @@ def run(
 
         options = RunOptions(dry_run=dry_run, require_channels=require_channels, interval_seconds=interval)
         Service(settings, options, say=printer.say).run()
+        logger.info("stopped")  # the whole stop is behind it: whoever reads the log sees that it ended in order
 
 
 @app.command()
@@ -83,7 +93,7 @@ def check(
         for hint in settings.hints:
             printer.fault(hint)
         with ExitStack() as opened:
-            channels = _built(channel_configs(settings), opened)
+            channels = built(channel_configs(settings), opened)
             if not online:
                 printer.configuration(effective(settings), [channel.name for channel in channels])
                 return
@@ -96,20 +106,6 @@ def check(
         )
         if not all(outcome.accepted for _, outcome in answers):
             raise typer.Exit(EXIT_FAILED)
-
-
-def _built(configs: Iterable[ChannelConfig], opened: ExitStack) -> list[Channel]:
-    """Build channels, and tell the faults of all of them at once."""
-    channels: list[Channel] = []
-    problems: list[str] = []
-    for config in configs:
-        try:
-            channels.append(opened.enter_context(closing(build_channel(config))))
-        except ConfigurationError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    if problems:
-        raise ConfigurationError(*problems)
-    return channels
 
 
 @app.command()
@@ -145,8 +141,13 @@ def test_channel(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     text: Annotated[str | None, typer.Option(help="What the message says; a standard sentence when left out.")] = None,
     *,
-    severity: Annotated[Severity | None, typer.Option(help="Where the routes send such a risk event.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Where the routes send such a trade.")] = None,
+    severity: Annotated[
+        Severity | None,
+        typer.Option(parser=severity_word, metavar=SEVERITIES, help="Where the routes send such a risk event."),
+    ] = None,
+    action: Annotated[
+        Action | None, typer.Option(parser=action_word, metavar=ACTIONS, help="Where the routes send such a trade.")
+    ] = None,
     event_type: Annotated[str | None, typer.Option(help="Of such a risk event.")] = None,
     symbol: Annotated[str | None, typer.Option(help="What such an alert is about.")] = None,
     agent: Annotated[str | None, typer.Option(help="Of which agent it is.")] = None,
@@ -182,8 +183,9 @@ def test_channel(  # noqa: PLR0913 - each is an option of the command
         if result is None and (daemon or alert):
             raise DaemonError(NOBODY_ANSWERS)
         if result is None:
-            result = _sent_directly(settings, channel or ALL, DEFAULT_TEXT if text is None else text)
+            result = sent_directly(settings, channel or ALL, DEFAULT_TEXT if text is None else text)
         with daemon_believed():
+            say_who_switched_off(DaemonClient.of(settings), result)
             printer.trial(result)
             if not as_json:
                 print_routed(printer, result)
@@ -192,43 +194,18 @@ def test_channel(  # noqa: PLR0913 - each is an option of the command
             raise typer.Exit(EXIT_FAILED)
 
 
-def _sent_directly(settings: SubscriberSettings, name: str, text: str) -> dict[str, Any]:
-    configs = channel_configs(settings)
-    chosen = [config for config in configs if name in {ALL, config.name}]
-    if not chosen:
-        if not configs:
-            raise ConfigurationError("No channel has credentials (see .env.example), and no daemon runs as a dry run.")
-        known = ", ".join(config.name for config in configs)
-        raise ConfigurationError(f"There is no channel {name!r}, and no daemon runs; channels: {known}.")
-    with ExitStack() as opened:
-        return {"channels": [_sent(channel, settings, text) for channel in _built(chosen, opened)]}
-
-
-def _sent(channel: Channel, settings: SubscriberSettings, text: str) -> dict[str, Any]:
-    event = SystemEvent(source="alertbus", event_type=TEST_EVENT, severity=Severity.INFO, description=text)
-    outcome = channel.send(render(event, channel.message_limits, settings.general.zone))
-    return {
-        "channel": channel.name,
-        "state": DeliveryState.ACCEPTED.value if outcome.accepted else DeliveryState.PENDING.value,
-        "accepted": outcome.accepted,
-        "why": None,
-        "outcome": outcome.reason.value,
-        "detail": outcome.detail,
-        "seconds": None,
-        "waiting_for": None,
-    }
-
-
 @app.command()
 def resume(
     channel: Annotated[str, typer.Argument(callback=channel_name, help="The channel's name.")],
+    author: Author = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Let a paused channel of the running daemon send again, once its credentials or its target are put right."""
     printer = Printer(as_json=as_json)
     with faults_told(printer):
-        result = DaemonClient.of(read_settings()).post(f"/channels/{channel}/resume", {})
+        body = {"author": author_of(author), "via": "cli"}
+        result = DaemonClient.of(read_settings()).post(f"/channels/{channel}/resume", body)
         if result is None:
             raise DaemonError(f"{NOBODY_ANSWERS} A channel's pause ends with its daemon.")
         with daemon_believed():

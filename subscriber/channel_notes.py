@@ -23,6 +23,9 @@ _WINDOW: Final = {
     "unknown": "whether WhatsApp's 24-hour window is open is not known",
 }
 
+#: As the page says it before somebody switches the last one off.
+NO_CHANNEL_ON: Final = "No channel is on: nobody will be told anything."
+
 
 def notes_of(channel: Fields, time: Callable[[str | None], str]) -> list[str]:
     """Return the sentences about a channel, the most urgent first; most channels need none.
@@ -37,8 +40,8 @@ def notes_of(channel: Fields, time: Callable[[str | None], str]) -> list[str]:
 
 
 def notes_of_policy(status: Fields) -> list[str]:
-    """Return the sentences about what is held back, and about a configuration that was refused."""
-    told = []
+    """Return the sentences about what nobody is told, what is held back, and a configuration that was refused."""
+    told = _nobody_told(status)
     if status.get("silences"):
         told.append(f"Silences that hold or drop alerts now: {status['silences']}; alertbus-subscriber silences list.")
     if status.get("held"):
@@ -46,6 +49,24 @@ def notes_of_policy(status: Fields) -> list[str]:
     if status.get("refused"):
         told.append("A change of the configuration was refused; alertbus-subscriber check says why.")
     return told
+
+
+def _nobody_told(status: Fields) -> list[str]:
+    states = {channel["state"] for channel in status["channels"]} - {"not_configured"}
+    told = []
+    if states == {"disabled"}:
+        told.append(NO_CHANNEL_ON)
+    if waiting := status.get("uncovered_critical"):
+        told.append(
+            f"CRITICAL waits, and no channel is left to tell it: {counted(waiting, 'delivery', 'deliveries')}; it goes "
+            "out by the first that alertbus-subscriber enable CHANNEL switches on."
+        )
+    return told
+
+
+def counted(number: int, one: str, more: str) -> str:
+    """Return a number with its noun: 1 delivery, 2 deliveries."""
+    return f"{number} {one if number == 1 else more}"
 
 
 def _not_configured(channel: Fields) -> list[str]:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 
+from bus.alerts import Action, Severity
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.console import Printer
 from subscriber.errors import StoreError
@@ -25,6 +26,10 @@ from subscriber.store.store import Store
 EXIT_FAILED: Final = 1
 EXIT_CONFIGURATION: Final = 2
 _CHANNEL_NAME: Final = "[A-Za-z0-9_-]{1,64}"
+#: What the help of an option shows.
+SEVERITIES: Final = "|".join(Severity)
+ACTIONS: Final = "|".join(Action)
+Word = TypeVar("Word", Severity, Action)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Author = Annotated[str | None, typer.Option(help="Who does it, for the record; your login name when left out.")]
 
@@ -79,6 +84,32 @@ def channel_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(_CHANNEL_NAME, name):
         raise typer.BadParameter("must be a channel's name: lower-case letters, digits, - and _")
     return name
+
+
+def severity_word(text: str) -> Severity:
+    """Read a severity that a command was given, in any case as the API does.
+
+    Raises:
+        typer.BadParameter: There is none of that name.
+    """
+    return _word(Severity, text)
+
+
+def action_word(text: str) -> Action:
+    """Read an action that a command was given, in any case as the API does.
+
+    Raises:
+        typer.BadParameter: There is none of that name.
+    """
+    return _word(Action, text)
+
+
+def _word(words: type[Word], text: str) -> Word:
+    try:
+        return words(text)
+    except ValueError:
+        *first, last = (each.value for each in words)
+        raise typer.BadParameter(f"must be {', '.join(first)} or {last}, in any case") from None
 
 
 def author_of(given: str | None) -> str:

@@ -31,6 +31,12 @@ _FAILED_STATES: Final = frozenset({"dead", "in_doubt", "expired"})
 _FIRST: Final = "first"
 #: One below the other: beside each other they would leave no room for the rest in eighty columns.
 WHEN_AND_ID: Final = "time (UTC) and id"
+ID: Final = "id"
+DIED: Final = "died (UTC), where"
+#: What is read, in whole sentences: it keeps room when the others are folded.
+TEXT: Final = "what and why"
+_UNFOLDED: Final = frozenset({WHEN_AND_ID, ID, DIED, "state"})
+_TEXT_WIDTH: Final = 30
 
 
 def _publisher_state(publisher: Fields) -> str:
@@ -176,7 +182,8 @@ class Printer:
         """Print a table as wide as the terminal; an id is never folded, so that it can be copied."""
         table = Table(box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column in {WHEN_AND_ID, "state"})
+            width = _TEXT_WIDTH if column == TEXT else None
+            table.add_column(column, overflow="fold", no_wrap=column in _UNFOLDED, min_width=width)
         for row in rows:
             table.add_row(*map(_cell, columns, row))
         self._out.print(table, soft_wrap=False)

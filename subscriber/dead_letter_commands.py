@@ -23,7 +23,7 @@ from subscriber.commanding import (
     read_settings,
     stored,
 )
-from subscriber.dead_letter_console import DeadLetterPrinter
+from subscriber.dead_letter_console import DeadLetterPrinter, letters_counted
 from subscriber.dead_letters import MOST_AT_ONCE, DeadLetterDesk, retried_fields
 from subscriber.deliveries import MessageLimits
 from subscriber.rulebook import own_rules, templates_of
@@ -105,7 +105,7 @@ def retry(
             with daemon_believed():
                 total = int(_listed(settings, 1, None, channel)["total"])
             where = "" if channel is None else f" of the channel {channel}"
-            typer.confirm(f"Send {total} dead letters{where} again?", abort=True, err=True)
+            typer.confirm(f"Send {letters_counted(total)}{where} again?", abort=True, err=True)
         answer = _retried(settings, letters, channel, author_of(author))
         with daemon_believed():
             printer.retried(answer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from bus.clock import from_us
-from subscriber.console import Fields, Printer, time_text
+from subscriber.channel_notes import counted
+from subscriber.console import DIED, ID, TEXT, Fields, Printer, time_text
 from subscriber.policy_console import PolicyPrinter
 
 #: Beyond it a person wants to know how many, and not which.
@@ -25,14 +26,12 @@ class DeadLetterPrinter(PolicyPrinter):
             self.say("There is no dead letter." if not page["total"] else "There is no older dead letter.")
             return
         self._table(
-            ("id", "died (UTC)", "channel", "what", "why", "told by", "again?"),
+            (ID, DIED, TEXT, "told by", "again?"),
             [
                 (
                     str(each["id"]),
-                    time_text(each["died_at"]),
-                    _where(each),
-                    f"{_what(each)}\n{each['text']}",
-                    _why(each),
+                    f"{time_text(each['died_at'])}\n{_where(each)}",
+                    f"{_what(each)}\n{each['text']}\n{_why(each)}",
                     ", ".join(each["told_elsewhere"]) or "nobody",
                     "yes" if each["retriable"] else f"no: {each['why_not']}",
                 )
@@ -69,12 +68,19 @@ class DeadLetterPrinter(PolicyPrinter):
         if self._as_json:
             self._json(result)
             return
-        self.say(f"{result['count']} dead letters wait to be sent again.")
         skipped = result["skipped"]
+        if result["count"] or not skipped:
+            count = result["count"]
+            self.say(f"{letters_counted(count)} {'waits' if count == 1 else 'wait'} to be sent again.")
         for each in skipped[:_MOST_NAMED]:
             self.lines([f"{each['id']} stays: {each['why']}."])
         if len(skipped) > _MOST_NAMED:
             self.say(f"and {len(skipped) - _MOST_NAMED} more stay.")
+
+
+def letters_counted(count: int) -> str:
+    """Return how many dead letters."""
+    return counted(count, "dead letter", "dead letters")
 
 
 def print_routed(printer: Printer, result: Fields) -> None:
@@ -109,7 +115,9 @@ def _attempt(attempt: Fields) -> str:
 
 
 def _why(letter: Fields) -> str:
-    status = f"HTTP {letter['status']}" if letter["status"] else ""
-    words = filter(None, (letter["reason"], status, letter["code"], letter["detail"]))
+    number = str(letter["status"] or "")
+    status = f"HTTP {number}" if number else ""
+    code = "" if letter["code"] == number else letter["code"]  # some providers have no code but that
+    words = filter(None, (letter["reason"], status, code, (letter["detail"] or "").removeprefix(f"{number} ")))
     doubt = "; it may have arrived all the same" if letter["possible_repeat"] else ""
     return f"{' '.join(words)}{doubt}"

@@ -9,6 +9,9 @@ from uuid import UUID, uuid5
 
 from bus.alerts import Action, AgentAction, Alert, Severity
 
+#: The types of the events that tests tell begin with it; the daemon tells nothing else with it.
+TEST_PREFIX: Final = "TEST_"
+
 
 class DeliveryState(StrEnum):
     """Where a delivery (one alert for one channel) stands; a closed set, and a metric's label."""

@@ -19,6 +19,8 @@ MOST_CONNECTIONS: Final = 1000
 _FEWEST_CONNECTIONS: Final = 32
 #: A connection without a whole request's head for so long is closed, and so is one whose client reads nothing.
 IDLE_SECONDS: Final = 10.0
+#: A connection whose client is behind for so long without a break is closed, however much of it he takes.
+BEHIND_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 2.0
 
 _JSON_OF: Final = b'{"status":"error","error":"%s","code":"%s"}'
@@ -88,7 +90,7 @@ class ConnectionBook:
         for connection in list(self._open):
             unread_since = connection.unread_since(now)
             since = unread_since if connection.unread else self._idle.get(connection, now)
-            if now - since > IDLE_SECONDS:
+            if now - since > IDLE_SECONDS or now - connection.behind_since(now) > BEHIND_SECONDS:
                 self.closed(connection)
                 connection.transport.abort()
         self._looking = bool(self._open)
@@ -106,6 +108,7 @@ class BoundedConnection(H11Protocol):
         self._has_place = True
         self._unread = 0
         self._unread_since: float | None = None
+        self._behind_since: float | None = None
 
     @property
     def idle(self) -> bool:
@@ -124,6 +127,12 @@ class BoundedConnection(H11Protocol):
         if not self._unread or self._unread < before or self._unread_since is None:
             self._unread_since = now
         return self._unread_since
+
+    def behind_since(self, now: float) -> float:
+        """Return since when something always waited for the client to take it, as far as was looked; else now."""
+        if not self.unread or self._behind_since is None:
+            self._behind_since = now
+        return self._behind_since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Take a place."""
@@ -160,6 +169,9 @@ class BoundedConnection(H11Protocol):
             self._answer(b"400 Bad Request", _UNREADABLE)
         else:
             self.transport.abort()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing of a stranger who asks for another protocol: he is answered in this one."""
 
     def _answer(self, status: bytes, body: bytes, headers: bytes = b"") -> None:
         self.transport.write(

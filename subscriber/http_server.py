@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import uvicorn
 
+from bus.clock import SystemClock
 from subscriber.http_connections import bounded_protocol, most_connections
+from subscriber.logs import OncePerMinute
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ _STOP_SECONDS: Final = 2
 _TAKEN_AT_ONCE: Final = 64
 #: Connections that the system keeps waiting until then; it leaves others to their next try, a second later.
 _WAITING: Final = 1024
+#: Where uvicorn says what it warns of.
+_SERVER_LOG: Final = "uvicorn.error"
 
 
 def make_server(app: Callable[..., Any], *, end_streams: Callable[[], None] = lambda: None) -> uvicorn.Server:
@@ -46,15 +50,33 @@ def make_server(app: Callable[..., Any], *, end_streams: Callable[[], None] = la
     )
 
 
+class _WarnsOncePerMinute(logging.Filter):
+    """Lets each of the server's warnings through once a minute: whoever can connect can bring them about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._once = OncePerMinute(SystemClock())
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is logged; what is worse than a warning always is."""
+        if record.levelno != logging.WARNING:
+            return True
+        held_back = self._once.held_back(f"{record.module}:{record.lineno}")
+        vars(record)["held_back"] = held_back
+        return held_back is not None
+
+
 class _QuietServer(uvicorn.Server):
     """Leaves signals to the service, which stops the other parts first."""
 
     def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
         super().__init__(config)
         self._end_streams = end_streams
+        self._filter = _WarnsOncePerMinute()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve; asyncio makes two things of its one backlog, of which the system's queue may be longer."""
+        logging.getLogger(_SERVER_LOG).addFilter(self._filter)
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_WAITING)
@@ -67,3 +89,4 @@ class _QuietServer(uvicorn.Server):
         """End the streams of events first, which would go on for ever, and then as uvicorn does."""
         self._end_streams()
         await super().shutdown(sockets)
+        logging.getLogger(_SERVER_LOG).removeFilter(self._filter)

@@ -16,13 +16,17 @@ from bus.errors import ConfigurationError
 from subscriber.channels.building import build_channel, placeholder_configs
 from subscriber.client import NOBODY_ANSWERS, DaemonClient, DaemonError, daemon_believed
 from subscriber.commanding import (
+    ACTIONS,
     EXIT_CONFIGURATION,
     EXIT_FAILED,
+    SEVERITIES,
     AsJson,
     Author,
+    action_word,
     author_of,
     faults_told,
     read_settings,
+    severity_word,
     stored,
 )
 from subscriber.deliveries import MessageLimits
@@ -48,8 +52,10 @@ _VIA: Final = "cli"
 @policy.command()
 def route(
     *,
-    severity: Annotated[Severity | None, typer.Option(help="Of a risk event.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Of a trade.")] = None,
+    severity: Annotated[
+        Severity | None, typer.Option(parser=severity_word, metavar=SEVERITIES, help="Of a risk event.")
+    ] = None,
+    action: Annotated[Action | None, typer.Option(parser=action_word, metavar=ACTIONS, help="Of a trade.")] = None,
     event_type: Annotated[str | None, typer.Option(help="Of a risk event.")] = None,
     symbol: Annotated[str | None, typer.Option()] = None,
     agent: Annotated[str | None, typer.Option()] = None,

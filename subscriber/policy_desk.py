@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
 
-#: The way by which a channel is resumed; who did it is not asked there.
-_VIA_API: Final = "api"
 #: A silence may begin so long before now: clocks of people and of daemons differ.
 _LATE_US: Final = 60 * MICROSECONDS
 
@@ -157,14 +155,14 @@ class PolicyDesk:
             self._metrics.entered(channel, DeliveryState.SUPPRESSED, count)
         return acknowledged
 
-    def resume(self, channel: str) -> bool:
+    def resume(self, channel: str, author: str, via: str) -> bool:
         """Let a channel that is paused send again; whether it was paused."""
         desk = self._desks[channel]
         paused = desk.resume()
         self._metrics.channel_up(channel, up=desk.up)
         if paused:
             try:
-                self._store.record_change(ChangeKind.CHANNEL_RESUMED, "", _VIA_API, {"channel": channel})
+                self._store.record_change(ChangeKind.CHANNEL_RESUMED, author, via, {"channel": channel})
             except StoreError as error:  # it sends again; the record is a matter of the books
                 logger.warning("that a channel was resumed could not be recorded: %s", error)
         return paused

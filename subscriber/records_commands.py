@@ -15,7 +15,7 @@ import typer
 from bus.alerts import Severity
 from bus.clock import to_us
 from bus.errors import AlertBusError
-from subscriber.commanding import AsJson, channel_name, faults_told, read_settings, stored
+from subscriber.commanding import SEVERITIES, AsJson, channel_name, faults_told, read_settings, severity_word, stored
 from subscriber.deliveries import DeliveryState
 from subscriber.exports import csv_of, json_lines_of
 from subscriber.policy_console import PolicyPrinter
@@ -43,7 +43,10 @@ def history(  # noqa: PLR0913 - each is an option of the command
         str | None, typer.Option(callback=channel_name, help="Only alerts that were planned for this channel.")
     ] = None,
     state: Annotated[DeliveryState | None, typer.Option(help="Only alerts with a delivery in this state.")] = None,
-    severity: Annotated[Severity | None, typer.Option(help="Only alerts of this severity.")] = None,
+    severity: Annotated[
+        Severity | None,
+        typer.Option(parser=severity_word, metavar=SEVERITIES, help="Only alerts of this severity."),
+    ] = None,
     event_type: Annotated[str | None, typer.Option(help="Only this event, or this action.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only this agent.")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from bus.errors import ConfigurationError
+from subscriber.channel_notes import NO_CHANNEL_ON, counted
 from subscriber.channels.building import placeholder_configs
 from subscriber.client import DaemonClient, daemon_believed
 from subscriber.commanding import AsJson, Author, author_of, channel_name, faults_told, read_settings, stored
@@ -47,6 +48,8 @@ def _switch(channel: str, *, enabled: bool, author: str, as_json: bool) -> None:
                 printer.data(result)
             else:
                 printer.say(" ".join(_sentences(result)))
+            if not enabled and _all_off(settings):
+                printer.fault(NO_CHANNEL_ON)
 
 
 def _switched_in_database(settings: SubscriberSettings, channel: str, *, enabled: bool, author: str) -> dict[str, Any]:
@@ -67,14 +70,26 @@ def _switched_in_database(settings: SubscriberSettings, channel: str, *, enabled
     }
 
 
+def _all_off(settings: SubscriberSettings) -> bool:
+    """Whether no channel is on any more."""
+    status = DaemonClient.of(settings).get("/status")
+    if status is not None:
+        return not any(each["enabled"] for each in status["channels"])
+    with stored(settings) as store:
+        switches = store.channel_switches()
+    names = [config.name for config in channel_configs(settings) or placeholder_configs()]
+    return all(name in switches and not switches[name].enabled for name in names)
+
+
 def _sentences(result: dict[str, Any]) -> list[str]:
     """Say how a channel stands, and what followed; nothing of what did not."""
     stands = "on" if result["enabled"] else "off"
     said = [f"The channel {result['channel']} is switched {stands}{'' if result['changed'] else ', as it was'}."]
     if result["suppressed"]:
-        said.append(f"Suppressed for good: {result['suppressed']}.")
+        waited = counted(result["suppressed"], "delivery", "deliveries")
+        said.append(f"Suppressed for good on channels that are off: {waited}; what other channels tell stays.")
     if result["handed_over"]:
-        said.append(f"CRITICAL alerts that another channel tells: {result['handed_over']}.")
+        said.append(f"CRITICAL alerts that another channel tells instead: {result['handed_over']}.")
     if result["released"]:
         said.append(f"CRITICAL alerts that waited and go out now: {result['released']}.")
     return said

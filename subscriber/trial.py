@@ -17,9 +17,11 @@ from bus.alerts import DESCRIPTION_LIMIT, NAME_LIMIT, Alert, Severity, SystemEve
 from bus.clock import MICROSECONDS, Clock, from_us
 from subscriber.deliveries import (
     OPEN_STATES,
+    TEST_PREFIX,
     DeliveryState,
     PlannedDelivery,
     Reason,
+    Why,
     event_of,
     severity_of,
 )
@@ -31,7 +33,7 @@ from subscriber.receipts import ReceiptState
 from subscriber.store.incoming import is_held
 from subscriber.store.store import Store
 
-TEST_EVENT: Final = "TEST_ALERT"
+TEST_EVENT: Final = f"{TEST_PREFIX}ALERT"
 DEFAULT_TEXT: Final = "This is a test of alertbus. Nothing happened."
 DEFAULT_WAIT_SECONDS: Final = 10.0
 _SOURCE: Final = "alertbus"
@@ -101,6 +103,7 @@ class Trial:
         self,
         alert: Alert,
         plan: Callable[[Alert], tuple[PlannedDelivery, ...]],
+        enabled: Collection[str],
         text: str | None = None,
         wait_seconds: float | None = None,
     ) -> TrialResult:
@@ -111,13 +114,15 @@ class Trial:
         Args:
             alert: Such a one.
             plan: Says where it goes now.
+            enabled: The channels that are switched on.
             text: What the message says behind its mark; the alert's own words when left out.
             wait_seconds: As for `run`.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        return self._run(stand_in(alert, text), plan(alert), wait_seconds, routed=True)
+        planned = (_unanswered(each, enabled) for each in plan(alert))
+        return self._run(stand_in(alert, text), planned, wait_seconds, routed=True)
 
     def _run(
         self,
@@ -238,6 +243,13 @@ def _harmless(planned: PlannedDelivery) -> PlannedDelivery:
         batch = f"{kind}:{_SIGN} {rest}"
     handling = replace(planned.handling, fallbacks=())
     return replace(planned, handling=handling, batch=batch, dedup=None, escalation=None)
+
+
+def _unanswered(planned: PlannedDelivery, enabled: Collection[str]) -> PlannedDelivery:
+    """Return a delivery that ends at once where its channel is off: a CRITICAL that waited another one would tell."""
+    if planned.state is not DeliveryState.PENDING or planned.channel in enabled:
+        return planned
+    return replace(planned, state=DeliveryState.SUPPRESSED, why=Why.DISABLED, batch=None, grouping=None)
 
 
 def _settled(delivery: dict[str, Any], paused: Collection[str], latest_us: float) -> bool:

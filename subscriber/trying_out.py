@@ -50,4 +50,6 @@ class TryingOut:
         Raises:
             StoreError: The database can't be used at the moment.
         """
-        return self._trial.run_routed(alert, lambda each: self._parts.book.plan(each, names), text)
+        return self._trial.run_routed(
+            alert, lambda each: self._parts.book.plan(each, names), self._parts.enabled(), text
+        )

@@ -29,6 +29,7 @@ README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN: Final = Path(sys.executable).parent
 #: Commands that no test runs, and why.
 NOT_RUN: Final = {
+    "make demo": "installs, and runs until it is stopped; tests/test_demo.py plays it",
     "make run": "installs; .ci/run starts it on its defaults and publishes to it",
     "make test": "is what runs this test",
     "python -m pip install /path/to/alertbus": "installs into somebody else's environment",

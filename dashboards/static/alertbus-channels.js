@@ -6,14 +6,12 @@ import {LitElement, html, nothing} from "./lit.js";
 import {Asking} from "./alertbus/asking.js";
 import {BannerBoard} from "./alertbus/banners.js";
 import {Criticals} from "./alertbus/criticals.js";
-import {ChannelsPanel} from "./alertbus/channels-panel.js";
-import {DeadLettersPanel} from "./alertbus/dead-letters.js";
-import {HistoryPanel} from "./alertbus/history.js";
 import {Live} from "./alertbus/live.js";
+import {panelsOf} from "./alertbus/panels.js";
+import {forgetAuthor} from "./alertbus/record-parts.js";
 import {recordStyles} from "./alertbus/record-styles.js";
-import {SilencesPanel} from "./alertbus/silences.js";
+import {SpokenCriticals} from "./alertbus/spoken-criticals.js";
 import {footer, heading} from "./alertbus/status-line.js";
-import {StoryPanel} from "./alertbus/story.js";
 import {controls, tokens} from "./alertbus/styles.js";
 import {tabs} from "./alertbus/tabs.js";
 import {Toasts} from "./alertbus/toasts.js";
@@ -45,7 +43,6 @@ export class AlertbusChannels extends LitElement {
 
   #tick = 0;
   #said = "";
-  #known = new Set();
   #api;
   #asks = {};
   #resting = true;
@@ -63,17 +60,10 @@ export class AlertbusChannels extends LitElement {
     /** For panels: whether the one that is asked for is an overlay over the view below it. */
     this.story = null;
     this.parameters = {};
-    this.toasts = new Toasts(this);
     this.asking = new Asking(this);
     this.banners = new BannerBoard(this);
-    this.criticals = new Criticals(this);
-    this.panels = {
-      channels: new ChannelsPanel(this),
-      history: new HistoryPanel(this),
-      "dead-letters": new DeadLettersPanel(this),
-      silences: new SilencesPanel(this),
-      story: new StoryPanel(this),
-    };
+    this.spoken = new SpokenCriticals(this);
+    this.#furnish();
     this.#listen();
   }
 
@@ -182,6 +172,7 @@ export class AlertbusChannels extends LitElement {
     this.closeStory();
     this.live.stop();
     this.toasts.stop();
+    this.spoken.stop();
     this.#resting = true;
     this.panels[this.#shown]?.hidden();
     this.#shown = null;
@@ -210,7 +201,7 @@ export class AlertbusChannels extends LitElement {
   #listen() {
     this.#asks = {base: this.base, token: this.token};
     this.#api = createMonitoringApi(this.#asks);
-    this.live = new Live(this.#api, {
+    this.live = new Live(this.#api, JSON.stringify(this.#asks), {
       changed: () => this.requestUpdate(),
       heard: (type, data) => this.#heard(type, data),
       reconnected: () => this.#readAnew(),
@@ -218,12 +209,33 @@ export class AlertbusChannels extends LitElement {
     });
   }
 
-  /** Ask where, and as whom, the attributes say now; what is known stays until something newer comes. */
+  #furnish() {
+    this.toasts = new Toasts(this);
+    this.criticals = new Criticals(this);
+    this.panels = panelsOf(this);
+  }
+
+  /** Whoever signs out, or asks another daemon, leaves nothing behind. */
+  #empty() {
+    this.closeStory();
+    this.panels[this.#shown]?.hidden();
+    this.#shown = null;
+    this.asking.withdraw();
+    this.toasts.stop();
+    this.spoken.stop();
+    forgetAuthor(this);
+    this.#said = "";
+    this.#furnish();
+  }
+
+  /** Ask where, and as whom, the attributes say now; what is known stays with another token until something newer comes. */
   #connect() {
-    const {status, statusAt, skewMs} = this.live;
+    const {status, statusAt, skewMs, beganAt} = this.live;
+    const left = this.base !== this.#asks.base || (this.#asks.token && !this.token);
     this.live.stop();
     this.#listen();
-    Object.assign(this.live, {status, statusAt, skewMs});
+    if (left) this.#empty();
+    else Object.assign(this.live, {status, statusAt, skewMs, beganAt});
     this.#resting = false;
     this.live.start();
     if (this.#shown) this.#readAnew();
@@ -240,18 +252,9 @@ export class AlertbusChannels extends LitElement {
   }
 
   #heard(type, data) {
-    if (type === "alert") this.#noticeCritical(data);
+    if (type === "alert") this.spoken.heard(data);
     this.criticals.heard(type, data);
     for (const panel of Object.values(this.panels)) panel.heard(type, data);
-  }
-
-  #noticeCritical(entry) {
-    const {id} = entry.alert;
-    if (entry.severity !== "CRITICAL" || this.#known.has(id)) return;
-    this.#known.add(id);
-    const {alert} = entry;
-    const words = [alert.event_type ?? alert.action, alert.symbol, alert.description].filter(Boolean);
-    if (!entry.acknowledgement) this.announce(`CRITICAL: ${words.join(", ")}`);
   }
 
   #remember() {
@@ -269,9 +272,7 @@ export class AlertbusChannels extends LitElement {
     if (story) this.show("story", {id: story});
   };
 
-  #seen = () => {
-    if (!document.hidden) this.live.refresh();
-  };
+  #seen = () => document.hidden || this.live.refresh();
 
   render() {
     const current = this.#current;

@@ -91,7 +91,7 @@ export function createMonitoringApi({base = "", token = null, fetch: given, time
       ask(`/channels/${id(name)}`, {method: "PATCH", body: {enabled, ...by(author)}}),
 
     /** Let a paused channel send again. */
-    resumeChannel: (name) => post(`/channels/${id(name)}/resume`),
+    resumeChannel: (name, {author = ""} = {}) => post(`/channels/${id(name)}/resume`, by(author)),
 
     /** @param {object} [filters] Query of GET /history. @returns {Promise<object[]>} The newest first. */
     getHistory: (filters = {}) => ask(`/history${query(filters)}`),
@@ -118,10 +118,10 @@ export function createMonitoringApi({base = "", token = null, fetch: given, time
     getSilences: (which = {}) => ask(`/silences${query(which)}`),
 
     /** @param {object} silence Body of POST /silences. @returns {Promise<object>} It, with what it holds. */
-    addSilence: (silence) => post("/silences", silence),
+    addSilence: (silence) => post("/silences", {...silence, via: "page"}),
 
     /** End a silence now. */
-    endSilence: (number, {author = ""} = {}) => ask(`/silences/${id(number)}${query({author})}`, {method: "DELETE"}),
+    endSilence: (number, {author = ""} = {}) => ask(`/silences/${id(number)}${query(by(author))}`, {method: "DELETE"}),
 
     /** @returns {Promise<object>} What is in force, since when, and what was refused since. */
     getRoutes: () => ask("/routes"),
@@ -148,7 +148,8 @@ export function createMonitoringApi({base = "", token = null, fetch: given, time
      * @param {(state: import("./alertbus/event-stream.js").StreamState) => void} [listeners.onState] The connection.
      * @param {string | null} [listeners.after] The cursor to go on from.
      * @param {AbortSignal} [listeners.signal] Ends it.
-     * @returns {{close(): void, wake(): void}} `wake` tries again at once.
+     * @returns {{close(): void, rest(): void, wake(): void}} `rest` lets go of the connection until `wake`, which tries
+     *   again at once, too.
      */
     openEvents({onEvent, onState, after = null, signal}) {
       const stream = new EventStream(async (cursor, ending) => {

@@ -8,6 +8,8 @@ const TOKEN = "alertbus-token";
 const AUTHOR = "alertbus-author";
 const THEME = "alertbus-theme";
 const THEMES = ["auto", "dark", "light"];
+const ICON = "/static/favicon.svg";
+const WRONG_ICON = "/static/favicon-error.svg";
 const TICK_MS = 1000;
 
 /** Storage that a browser may refuse: what can't be kept is forgotten with the page. */
@@ -53,6 +55,7 @@ class AlertbusPage extends LitElement {
 
   connectedCallback() {
     super.connectedCallback();
+    new Image().src = WRONG_ICON; // kept by the browser: it is wanted when the daemon is away
     this.#timer = setInterval(() => this.#mark(), TICK_MS);
   }
 
@@ -75,7 +78,7 @@ class AlertbusPage extends LitElement {
     const title = `${waiting ? `(${waiting}) ` : ""}${wrong && !waiting ? "! " : ""}alertbus`;
     if (document.title !== title) document.title = title;
     const icon = document.querySelector("link[rel=icon]");
-    const file = `/static/favicon${wrong ? "-error" : ""}.svg`;
+    const file = wrong ? WRONG_ICON : ICON;
     if (icon.getAttribute("href") !== file) icon.setAttribute("href", file);
   }
 

@@ -16,7 +16,7 @@ from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
 from bus.wire import NOT_OFFERED, Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
 from subscriber.intake.notices import Notices
-from subscriber.intake.publisher_views import PublisherView, heard_view, unheard_views
+from subscriber.intake.publisher_views import PublisherView, heard_view, told_apart, unheard_views
 from subscriber.intake.sequences import Position, Range, common
 from subscriber.intake.streams import OfferedStream
 from subscriber.intake.vigil import Vigil
@@ -86,7 +86,8 @@ class Correspondence:
     def publishers(self) -> list[PublisherView]:
         """Return what is known of each publisher that beat since the daemon started, and of those the store knows of.
 
-        These have ended without a goodbye before the daemon started, or only another daemon hears them.
+        Of a source that was started again, only what runs. Those of the store have ended without a goodbye before the
+        daemon started, or only another daemon hears them.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -101,7 +102,8 @@ class Correspondence:
         late_us = round((self._timeout_seconds + self._note_seconds) * MICROSECONDS)
         shown_us = round(_DEAD_SHOWN_SECONDS * MICROSECONDS)
         unheard = [state for state in self._store.watched() if state.source not in heard]
-        return views + unheard_views(unheard, now_us=now_us, timeout_us=late_us, shown_us=shown_us)
+        unheard_too = unheard_views(unheard, now_us=now_us, timeout_us=late_us, shown_us=shown_us)
+        return told_apart(views + unheard_too)
 
     # --- what publishers say --------------------------------------------------------------------------------
 

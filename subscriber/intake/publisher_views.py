@@ -64,6 +64,31 @@ def unheard_views(states: Iterable[StreamState], *, now_us: int, timeout_us: int
     return [_unheard_view(state, heard_us, now_us, timeout_us) for heard_us, state in newest.values()]
 
 
+def told_apart(views: Iterable[PublisherView]) -> list[PublisherView]:
+    """Return one view for each source, those first that somebody has to look at, then those that live.
+
+    Several may live under one source, and all of them are shown; of a source without any, the one that was heard last:
+    a new one takes the place of its dead predecessors, as in what people are told.
+    """
+    sources: dict[object, list[PublisherView]] = {}
+    for view in views:
+        sources.setdefault(view["source"], []).append(view)
+    shown: list[PublisherView] = []
+    for several in sources.values():
+        shown += [view for view in several if view["up"]] or [min(several, key=_silent_seconds)]
+    return sorted(shown, key=lambda view: (_urgency(view), str(view["source"]), _silent_seconds(view)))
+
+
+def _silent_seconds(view: PublisherView) -> float:
+    return float(view["last_heard_seconds_ago"] or 0)
+
+
+def _urgency(view: PublisherView) -> int:
+    if view["hung"] or not (view["up"] or view["goodbye"]):
+        return 0
+    return 1 if view["up"] else 2
+
+
 def _unheard_view(state: StreamState, heard_us: int, now_us: int, timeout_us: int) -> PublisherView:
     silent_us = max(now_us - heard_us, 0)
     return {

@@ -2,7 +2,8 @@
 
 Below the API's path everybody is looked at before a byte of a body is read (`AccessGate`); each path says itself, by
 what it depends on, whether reading is enough. A page of another origin can make a browser ask, so that what changes
-something takes no such page, with a token neither. The first answer counts: host, token, origin, scope.
+something takes no such page, with a token neither. The first answer counts: host, token, origin, scope; then what
+the query names (`queries`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starlette.types import Scope as Connection
 
 from bus.endpoints import is_loopback, origin_of
 from subscriber.monitoring.answers import PREFIX, ApiError, ErrorCode
+from subscriber.monitoring.queries import check_query
 
 #: Where a request keeps what its token allows, once that is known.
 _KEPT: Final = "alertbus.scope"
@@ -117,6 +119,7 @@ class Access:
 
     async def _check_read(self, request: Request) -> None:  # in the loop itself: a refusal costs no thread
         self.admit(request)
+        check_query(request)
 
     async def _check_operate(self, request: Request) -> None:
         scope = self.admit(request)
@@ -128,6 +131,7 @@ class Access:
                 ErrorCode.FORBIDDEN_SCOPE,
                 "This token may read and change nothing; give the one of ALERTBUS_API_TOKEN.",
             )
+        check_query(request)
 
     async def _check_metrics(self, request: Request) -> None:
         if self._guards_metrics and self._scope_of_token(request) is None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Request
 
 from subscriber.monitoring.access import Access
 from subscriber.monitoring.answers import CHANNEL_PATTERN, PREFIX, ApiError, ErrorCode, Fields, success
-from subscriber.monitoring.channels_models import Resumed, Switched, SwitchRequest
+from subscriber.monitoring.channels_models import Resumed, ResumeRequest, Switched, SwitchRequest
 from subscriber.monitoring.documented import told
 from subscriber.monitoring.status_models import StatusAnswer
 
@@ -23,7 +23,7 @@ class ChannelParts:
 
     names: tuple[str, ...]
     status: Callable[[], Fields]
-    resume: Callable[[str], bool]  #: lets a paused channel send again; whether it was paused
+    resume: Callable[[str, str, str], bool]  #: lets a paused channel send again: which, who, how; whether it was paused
     switch: Callable[[str, bool, str, str], Fields]  #: which, whether it is to send, who, how; what followed
     was_known: Callable[[str], bool]  #: whether the database knows a channel that is not configured
 
@@ -42,9 +42,10 @@ def add_channels(app: FastAPI, parts: ChannelParts, access: Access) -> None:
         responses=told(Resumed, ErrorCode.UNKNOWN_CHANNEL),
         response_model=None,
     )
-    def resume(name: ChannelName) -> Fields:
+    def resume(name: ChannelName, request: ResumeRequest | None = None) -> Fields:
         """Let a channel send again that paused because its credentials or its target were refused."""
-        return success({"channel": known_channel(name, parts.names), "was_paused": parts.resume(name)})
+        known, by = known_channel(name, parts.names), request or ResumeRequest()
+        return success({"channel": known, "was_paused": parts.resume(known, by.author, by.via)})
 
     @app.patch(
         PREFIX + "/channels/{name}",

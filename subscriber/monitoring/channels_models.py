@@ -50,6 +50,15 @@ class Switched(BaseModel):
     released: Count = Field(description="CRITICAL deliveries that waited for this channel to be switched on.")
 
 
+class ResumeRequest(BaseModel):
+    """Who lets a channel send again."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"author": "Kim", "via": "page"}]})
+
+    author: str = Field(default="", max_length=NAME_LIMIT, description="Who does it, for the record.")
+    via: Literal["api", "page", "cli"] = Field(default="api", description="By which way, for the record.")
+
+
 class Resumed(BaseModel):
     """What became of a channel that was paused in Error."""
 

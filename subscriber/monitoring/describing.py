@@ -27,8 +27,12 @@ _UNSHOWN: Final = ("HTTPValidationError", "ValidationError")
 _SUMMARY: Final = "Sees and controls a daemon that delivers trading alerts."
 _DESCRIPTION: Final = """\
 Every answer is an envelope: `{"status": "success", "data": …}`, or `{"status": "error", "error": …, "code": …}` where
-`error` is for people and `code` keeps its meaning. Times in fields that end in `_us` are microseconds of UTC since
-1970, those in the API's newer `…_at` fields are ISO 8601 in UTC; each field says which it is.
+`error` is for people and `code` keeps its meaning. Times are ISO 8601 in UTC where they are texts, and microseconds
+of UTC since 1970 where they are numbers: in every field that ends in `_us`, and in `created_at`, `due_at`, `expires_at`
+and `finished_at` of a delivery and `receipt_at` of an attempt (`listAlerts`, `getAlert`, the event `alert` of
+`followEvents`, `exportRecords`). Each field says which it is.
+
+A name in the query that an operation does not know is refused.
 
 Lists are paged by a cursor, `before`, and have no total: nothing is skipped or repeated whatever comes in meanwhile.
 
@@ -217,8 +221,6 @@ def _add_problems(operation: dict[str, Any], scope: str) -> None:
     codes = [code for code in GUARDED if scope == "operate" or code is not ErrorCode.FORBIDDEN_SCOPE]
     if "requestBody" in operation:
         codes += WITH_BODY
-    elif not operation.get("parameters"):
-        codes.remove(ErrorCode.INVALID_REQUEST)
     for status, said in problems(codes).items():
         content = said["content"]["application/json"]
         found = operation["responses"].setdefault(

@@ -34,6 +34,8 @@ _SHORTEST_PAUSE_SECONDS: Final = 0.05
 #: The pause after a look, in lengths of that look: a tenth of the time is spent on looking.
 _PAUSE_SHARE: Final = 9.0
 _LONGEST_PAUSE_SECONDS: Final = 5.0
+#: Events of one look after which the next is as late as if nothing woke it: each costs something for each listener.
+_MANY: Final = 20
 #: The status is told when it changed, at most so often, and at least so often.
 _STATUS_SECONDS: Final = 1.0
 _STATUS_LATEST_SECONDS: Final = 5.0
@@ -175,7 +177,7 @@ class Feed:
                 self._newcomers = [each for each in newcomers if each in self._listeners] + self._newcomers
             raise
         self._tell_status(others)
-        calm = _LOOK_SECONDS if any(event.kind == "reset" for event in tidings) else 0.0
+        calm = _LOOK_SECONDS if len(tidings) > _MANY or any(event.kind == "reset" for event in tidings) else 0.0
         return max(_PAUSE_SHARE * took, calm)
 
     def _greet(self, newcomers: Sequence[Listener]) -> None:

@@ -16,7 +16,9 @@ logger = logging.getLogger(__name__)
 
 #: What waits for one listener at most; whoever takes less than that is cut off. Streams share what they are told.
 MOST_WAITING: Final = 1_000
-MOST_WAITING_CHARACTERS: Final = 16_000_000
+MOST_WAITING_BYTES: Final = 16_000_000
+#: Bytes that are sent at a time, and whole events in any case.
+_PIECE: Final = 64 * 1024
 _LINE_END: Final = "\n"
 
 
@@ -27,11 +29,13 @@ class Event:
     kind: str
     data: str  #: JSON
     id: str | None = None  #: how far the one is who has it
+    wire: bytes = b""  #: as it is sent, made once for all
 
     @classmethod
     def of(cls, kind: str, data: dict[str, Any], id: str | None = None) -> Self:  # noqa: A002 - the standard's name
         """Make an event of plain data."""
-        return cls(kind, json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False), id)
+        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return cls(kind, text, id, ServerSentEvent(text, event=kind, id=id, sep=_LINE_END).encode())
 
 
 class Listener:
@@ -50,7 +54,7 @@ class Listener:
         self.greeted = False
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Event] = deque()
-        self._characters = 0
+        self._bytes = 0
         self._ended = False
         self._ring = asyncio.Event()
 
@@ -62,24 +66,26 @@ class Listener:
         """End the stream, without what still waits."""
         self._call(self._end)
 
-    async def events(self) -> AsyncIterator[ServerSentEvent]:
+    async def events(self) -> AsyncIterator[bytes]:
         """Return what it is told until the end; the first line says how soon to come again."""
-        yield ServerSentEvent(comment="alertbus", retry=2_000, sep=_LINE_END)
+        yield ServerSentEvent(comment="alertbus", retry=2_000, sep=_LINE_END).encode()
         while not self._ended:
             if not self._waiting:
                 self._ring.clear()
                 await self._ring.wait()
                 continue
-            event = self._waiting.popleft()
-            self._characters -= len(event.data)
-            yield ServerSentEvent(event.data, event=event.kind, id=event.id, sep=_LINE_END)
+            piece = bytearray()
+            while self._waiting and len(piece) < _PIECE:
+                piece += self._waiting.popleft().wire
+            self._bytes -= len(piece)
+            yield bytes(piece)
 
     def _put(self, events: Sequence[Event]) -> None:
         if self._ended:
             return
         self._waiting.extend(events)
-        self._characters += sum(len(event.data) for event in events)
-        if len(self._waiting) > MOST_WAITING or self._characters > MOST_WAITING_CHARACTERS:
+        self._bytes += sum(len(event.wire) for event in events)
+        if len(self._waiting) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
             logger.info("a listener does not keep up, and is cut off")
             self._end()
         self._ring.set()

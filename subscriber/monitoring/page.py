@@ -6,9 +6,8 @@ page asks for a token itself where the API does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -17,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from subscriber.monitoring.answers import ApiError, ErrorCode
+from subscriber.monitoring.page_files import PageFiles, PieceByPiece
 
 #: Media types by the end of a file's name: what the machine's own registry says of them is wrong on many Windows.
 _MEDIA_TYPES: Final = {
@@ -42,6 +42,11 @@ _DOCS_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: Kept, and asked for again each time: page and daemon are always of one release.
+_ASKED_FOR_AGAIN: Final = "no-cache"
+#: The page's pictures say how the daemon is, also while it answers nobody: a browser has them for a day.
+_PICTURE_KEPT: Final = "max-age=86400"
+_PICTURE: Final = ".svg"
 _READING: Final = ["GET", "HEAD"]
 
 
@@ -52,47 +57,43 @@ def add_page(app: FastAPI, folder: Path) -> None:
         app: Gets `/`, `/docs`, `/static/…` and `/favicon.ico`.
         folder: Of the page's files; `index.html` is the page.
     """
+    files = PageFiles(folder)
 
     @app.api_route("/", methods=_READING, include_in_schema=False)
     def page(request: Request) -> Response:
-        return _file(folder, "index.html", request)
+        return _file(files, "index.html", request)
 
     @app.api_route("/docs", methods=_READING, include_in_schema=False)
     def docs(request: Request) -> Response:
-        return _file(folder, "docs/index.html", request, policy=_DOCS_POLICY)
+        return _file(files, "docs/index.html", request, policy=_DOCS_POLICY)
 
     @app.api_route("/static/{path:path}", methods=_READING, include_in_schema=False)
     def static(path: str, request: Request) -> Response:
-        return _file(folder, path, request)
+        return _file(files, path, request)
 
     @app.api_route("/favicon.ico", methods=_READING, include_in_schema=False)
     def favicon(request: Request) -> Response:
         """Answer the browsers that ask for it whatever a page says; without an icon they are to show none."""
-        if "favicon.svg" not in _files(folder):
+        if files.find("favicon.svg") is None:
             return Response(status_code=204)
-        return _file(folder, "favicon.svg", request)
+        return _file(files, "favicon.svg", request)
 
 
-def _file(folder: Path, name: str, request: Request, *, policy: str = _PAGE_POLICY) -> Response:
-    media_type = _MEDIA_TYPES.get(PurePosixPath(name).suffix)
-    path = _files(folder).get(name)
-    if path is None or media_type is None:
+def _file(files: PageFiles, name: str, request: Request, *, policy: str = _PAGE_POLICY) -> Response:
+    suffix = PurePosixPath(name).suffix
+    media_type = _MEDIA_TYPES.get(suffix)
+    file = None if media_type is None else files.find(name)
+    if file is None:
         raise ApiError(404, ErrorCode.NOT_FOUND, "There is no such file.")
-    content = path.read_bytes()
-    changed = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
     headers = {
-        "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-        "Last-Modified": format_datetime(changed, usegmt=True),
-        "Cache-Control": "no-cache",  # kept, and asked for again each time: page and daemon are always of one release
+        "ETag": file.etag,
+        "Last-Modified": format_datetime(file.changed, usegmt=True),
+        "Cache-Control": _PICTURE_KEPT if suffix == _PICTURE else _ASKED_FOR_AGAIN,
         "Content-Security-Policy": policy,
     }
-    if _is_known(request.headers, headers["ETag"], changed):
+    if _is_known(request.headers, file.etag, file.changed):
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type=media_type, headers=headers)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return PieceByPiece(file.content, media_type=media_type, headers=headers)
 
 
 def _is_known(asked: Mapping[str, str], etag: str, changed: datetime) -> bool:

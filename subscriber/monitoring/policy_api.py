@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import FastAPI, Path, Query
@@ -154,7 +154,7 @@ def _add_silences(app: FastAPI, store: Store, parts: PolicyParts, access: Access
     )
     def add(request: SilenceRequest) -> Fields:
         """Hold what matches until an end, or drop it."""
-        return success(parts.add_silence(request.model_dump(), "api"))
+        return success(parts.add_silence(request.model_dump(exclude={"via"}), request.via))
 
     @app.delete(
         PREFIX + "/silences/{number}",
@@ -165,9 +165,10 @@ def _add_silences(app: FastAPI, store: Store, parts: PolicyParts, access: Access
     def end(
         number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The silence's number.")],
         author: Annotated[str, Query(max_length=NAME_LIMIT, description="Who does it, for the record.")] = "",
+        via: Annotated[Literal["api", "cli", "page"], Query(description="By which way, for the record.")] = "api",
     ) -> Fields:
         """End a silence now; what it held is told at once."""
-        ended = parts.end_silence(number, author, "api")
+        ended = parts.end_silence(number, author, via)
         if ended is None:
             raise ApiError(404, ErrorCode.UNKNOWN_SILENCE, f"There is no silence {number} that has not ended.")
         return success(ended)

@@ -26,6 +26,10 @@ def _example(*examples: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
 
 
+#: By which way somebody does something.
+Via = Annotated[Literal["api", "cli", "page"], Field(description="By which way, for the record.")]
+
+
 class RouteRequest(_Request):
     """An alert that might come. With an `action` it is a trade, which has no severity or event type of its own."""
 
@@ -66,6 +70,7 @@ class SilenceRequest(_Request):
     reason: str = Field(default="", max_length=TEXT_LIMIT, description="Why, for whoever wonders.")
     drops: bool = Field(default=False, description="What falls in it is not told at its end.")
     lets_critical: bool = Field(default=True, description="CRITICAL is told all the same.")
+    via: Via = "api"
 
 
 class AckRequest(_Request):
@@ -75,7 +80,7 @@ class AckRequest(_Request):
 
     author: Author = ""
     note: str = Field(default="", max_length=TEXT_LIMIT, description="What they say about it.")
-    via: Literal["api", "cli", "page"] = Field(default="api", description="By which way, for the record.")
+    via: Via = "api"
 
 
 class ReloadRequest(_Request):

@@ -83,11 +83,22 @@ class _Stored(Shown):
     published_us: MomentUs
     stored_us: MomentUs
     marks: list[Mark] = Field(description="What is noted of it beside its deliveries.")
+    resolved_by: str | None = Field(description="The alert that told of its end, by its id; null: none did.")
+
+
+class AcknowledgementShown(Shown):
+    """Who knows of an alert."""
+
+    at_us: MomentUs
+    author: Author
+    via: Via
+    note: str = Field(description="What they said about it; may be empty.")
 
 
 class HistoryEntry(_Stored):
     """One alert with its deliveries."""
 
+    acknowledgement: AcknowledgementShown | None = Field(description="Null: nobody acknowledged it.")
     deliveries: list[DeliveryShown] = Field(description="In the order of planning; none where it went nowhere.")
 
 
@@ -125,15 +136,6 @@ class DeliveryStory(DeliveryShown):
     """One alert for one channel, with every attempt."""
 
     attempts: list[AttemptShown] = Field(description="The oldest first.")
-
-
-class AcknowledgementShown(Shown):
-    """Who knows of an alert."""
-
-    at_us: MomentUs
-    author: Author
-    via: Via
-    note: str = Field(description="What they said about it; may be empty.")
 
 
 class EscalationShown(Shown):

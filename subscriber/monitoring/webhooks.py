@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from bus.clock import Clock
@@ -37,7 +37,8 @@ PATH: Final = "/webhooks/"
 BODY_LIMIT: Final = 256 * 1024
 #: A call that comes slower than this is no provider's.
 _BODY_SECONDS: Final = 10.0
-#: Calls that are stored at a time: while the database is slow, the other threads that answer requests stay free.
+#: Calls that are stored at a time, in threads of their own: neither these nor those that answer requests wait for the
+#: others while the database is slow.
 _MOST_AT_ONCE: Final = 8
 _TURN_SECONDS: Final = 5.0
 #: Calls that are read at a time, which anybody may begin: each may hold `BODY_LIMIT` of memory.
@@ -82,6 +83,7 @@ def add_webhooks(
     for provider in readers:
         metrics.add_webhook(provider)
     desk = _WebhookDesk(store, metrics, clock, on_inbound, wake_keepers, polled)
+    threads = CapacityLimiter(_MOST_AT_ONCE)
     turns, reading = asyncio.Semaphore(_MOST_AT_ONCE), asyncio.Semaphore(_MOST_READ_AT_ONCE)
 
     @app.get(PATH + "{provider}", responses=webhook_answers(GREETED), response_class=Response)
@@ -112,7 +114,7 @@ def add_webhooks(
             except TimeoutError:
                 raise _Busy("Other calls still wait for the database.") from None
             try:
-                await run_in_threadpool(desk.take, reader, call)
+                await to_thread.run_sync(desk.take, reader, call, limiter=threads)
             finally:
                 turns.release()
             return _taken(provider)

@@ -1,4 +1,4 @@
-"""Begins escalations with their alerts, and ends those of what is over; inside somebody else's writing transaction.
+"""Begins escalations with their alerts, and ends what is over; inside somebody else's writing transaction.
 
 An alert that another one tells of has none of its own: nobody would see it to acknowledge it. Where it waited, and a
 newer one takes its place, that one takes over the escalation.
@@ -21,6 +21,7 @@ from subscriber.store.part import chunks, storable
 from subscriber.store.turns import EscalationEnd
 from subscriber.store.windows import Applied
 
+_alert: Final = schema.alert
 _escalation: Final = schema.escalation
 
 
@@ -44,11 +45,11 @@ def begin_and_end(connection: Connection, items: Sequence[Incoming], applied: Ap
         now_us: The time of storing: people have `ack_within_us` from now on.
     """
     begun: dict[bytes, _Row] = {}
-    resolved: set[bytes] = set()
+    resolved: dict[bytes, bytes] = {}
     for item in items:
         alert = item.alert
         if isinstance(alert, SystemEvent) and alert.resolves is not None:
-            resolved.add(alert.resolves.bytes)
+            resolved[alert.resolves.bytes] = alert.id.bytes
         escalation = _escalation_of(item, applied)
         if escalation is not None:
             begun[alert.id.bytes] = _first_turn(alert.id.bytes, escalation, now_us)
@@ -64,6 +65,7 @@ def begin_and_end(connection: Connection, items: Sequence[Incoming], applied: Ap
     _insert.run(connection, list(begun.values()))
     if resolved:
         connection.execute(_end, [{"which": key, "now_us": now_us} for key in sorted(resolved)])
+        connection.execute(_resolve, [{"which": key, "ending": resolved[key]} for key in sorted(resolved)])
 
 
 def _escalation_of(item: Incoming, applied: Applied) -> Escalation | None:
@@ -103,3 +105,4 @@ _end: Final = (
     .where(_escalation.c.alert_id == bindparam("which"), _escalation.c.ended_us.is_(None))
     .values(ended_us=bindparam("now_us"), ended_why=EscalationEnd.RESOLVED.value)
 )
+_resolve: Final = update(_alert).where(_alert.c.id == bindparam("which")).values(resolved_by=bindparam("ending"))

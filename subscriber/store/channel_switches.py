@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fal
 from subscriber.store import schema
 from subscriber.store.changes import ChangeKind, note_change
 from subscriber.store.database import repeated
+from subscriber.store.fallbacks import look_again
 from subscriber.store.part import StorePart, storable
 
 _queue: Final = schema.notification_queue
@@ -45,6 +46,8 @@ class ChannelSwitches(StorePart):
     def switch_channel(self, channel: str, *, enabled: bool, author: str, via: str) -> bool:
         """Switch a channel on or off, and record who did it; what follows is `settle_switched_off`'s.
 
+        Once it is on, it may tell what another channel owes: what is overdue there is looked at again.
+
         Args:
             channel: Which one.
             enabled: Whether it is to send.
@@ -69,6 +72,8 @@ class ChannelSwitches(StorePart):
         with self.database.writing() as connection:
             changed = connection.execute(statement.returning(_switch.c.channel)).first() is not None
             if changed:
+                if enabled:
+                    look_again(connection)
                 note_change(
                     connection,
                     ChangeKind.CHANNEL_SWITCHED,

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, func, select
 
-from bus.alerts import Alert, Severity
+from bus.alerts import Alert
 from subscriber.store import schema
 from subscriber.store.part import StorePart, alerts_of, storable
+from subscriber.store.unacknowledged import UNACKNOWLEDGED
 
 _alert: Final = schema.alert
-_acknowledgement: Final = schema.acknowledgement
 _ID_BYTES: Final = 16
 #: Digits of an id below which too many alerts would fit.
 SHORTEST: Final = 8
@@ -62,7 +62,7 @@ class Finding(StorePart):
             StoreError: The database can't be used at the moment.
         """
         with self.database.reading() as connection:
-            key: bytes | None = connection.scalar(_newest_unacknowledged, {"word": Severity.CRITICAL.value})
+            key: bytes | None = connection.scalar(_newest_unacknowledged)
         return None if key is None else UUID(bytes=key)
 
     def field_of(self, word: str) -> str | None:
@@ -90,15 +90,7 @@ _ending: Final = (
     .order_by(_alert.c.number.desc())
     .limit(bindparam("most", type_=BigInteger))
 )
-_newest_unacknowledged: Final = (
-    select(_alert.c.id)
-    .where(
-        _alert.c.severity == bindparam("word"),
-        ~select(_acknowledgement.c.alert_id).where(_acknowledgement.c.alert_id == _alert.c.id).exists(),
-    )
-    .order_by(_alert.c.number.desc())
-    .limit(1)
-)
+_newest_unacknowledged: Final = select(_alert.c.id).where(UNACKNOWLEDGED).order_by(_alert.c.number.desc()).limit(1)
 _KNOWN: Final = {
     name: select(_alert.c.number).where(_alert.c[name] == bindparam("word")).limit(1)
     for name in ("symbol", "event_type")

@@ -5,12 +5,14 @@ the same one after a restart, knows what it means. What stands after it:
 
     alerts, deliveries, attempts, receipts and changes   by their numbers, which grow
     attempts that were closed, and silences that ended           by when
-    deliveries that ended, also without an attempt               by when, of the newest 20,000
+    deliveries that ended, also without an attempt               by when
 
 A transaction may become visible long after it took its numbers and its time, so a cursor lags behind: by `late_us` in
 time and, on PostgreSQL, where numbers become visible out of order, in numbers as well. What changed within the lag is
-found again and again; its key says whether it is known already. What none of these show is seen with the delivery's
-next change: that it becomes due at another time, or counts one more alert instead of telling it.
+found again and again; its key says whether it is known already. The times are those of whoever wrote them: where the
+clocks of two daemons differ by more than the lag, a cursor misses what the one that is behind ended, and `Unfinished`
+shows it to who knew it open. What none of these show is seen with the delivery's next change: that it counts one more
+alert instead of telling it.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ from bus.clock import MICROSECONDS
 from subscriber.deliveries import DeliveryState, Reason
 from subscriber.store import schema
 from subscriber.store.changes import ChangeKind, Fields, json_fields
-from subscriber.store.part import StorePart, chunks
+from subscriber.store.part import chunks
 from subscriber.store.silences import silence_from
+from subscriber.store.unfinished import Unfinished
 
 _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
@@ -43,8 +46,6 @@ _LATE_US: Final = 10 * MICROSECONDS
 _LATE_POSTGRESQL_US: Final = 35 * MICROSECONDS
 #: What one look reads of each kind at most; more than that is not told one by one.
 MOST_ROWS: Final = 50_000
-#: What ended without an attempt is looked for among so many deliveries, the newest: no index has the time of the end.
-_RECENT: Final = 20_000
 _WORDS: Final = 7
 _STORE_LETTERS: Final = 8
 _DIGITS: Final = 18  # a column holds more
@@ -94,7 +95,7 @@ class Changed:
     complete: bool = True  #: False where it is more than is told one by one
 
 
-class Following(StorePart):
+class Following(Unfinished):
     """What changed."""
 
     @property
@@ -131,7 +132,6 @@ class Following(StorePart):
         given = {**_fields(cursor), "most": MOST_ROWS + 1}
         complete = True
         with self.database.reading() as connection:
-            given["recent"] = (connection.scalar(_newest_delivery) or 0) - _RECENT
             for kind, statement in _LOOKS.items():
                 rows = connection.execute(statement, given).all()
                 complete &= len(rows) <= MOST_ROWS
@@ -243,7 +243,6 @@ _ends: Final = select(
         )
     )
 )
-_newest_delivery: Final = select(func.max(_queue.c.id))
 _newest_change: Final = select(func.max(_change.c.id))
 _of_attempts: Final = _link.join(_queue, _queue.c.id == _link.c.delivery_id)
 #: Each gives the alert first, and then what makes the change known again.
@@ -255,7 +254,7 @@ _LOOKS: Final = {
     .where(_link.c.attempt_id > _after("attempt"))
     .limit(_after("most")),
     "finished": select(_queue.c.alert_id, _queue.c.id, _queue.c.finished_at, _queue.c.status)
-    .where(_queue.c.id > _after("recent"), _queue.c.finished_at > _after("at_us"))
+    .where(schema.FINISHED, _queue.c.finished_at > _after("at_us"))
     .limit(_after("most")),
 }
 #: Each gives the attempt first: its alerts are looked up one step later, or a planner would begin with all of them.

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, exists, select
 
-from bus.alerts import Severity
 from subscriber.store import schema
 from subscriber.store.changes import Fields
 from subscriber.store.part import StorePart, storable
 from subscriber.store.silences import silence_from, silence_of_batch
 from subscriber.store.telling import (
     STORED,
+    acknowledgement_entry,
     acknowledgement_of,
     alert_entry,
     delivery_entry,
@@ -26,6 +26,7 @@ from subscriber.store.telling import (
     escalation_of,
     told_text,
 )
+from subscriber.store.unacknowledged import ACKNOWLEDGED, UNACKNOWLEDGED
 
 _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
@@ -57,7 +58,7 @@ class History(StorePart):
         kind: str | None = None,
         acknowledged: bool | None = None,
     ) -> list[Fields]:
-        """Return alerts with their deliveries, the newest first.
+        """Return alerts with who knows of them and their deliveries, the newest first.
 
         Args:
             limit: How many alerts at most.
@@ -72,7 +73,8 @@ class History(StorePart):
             agent_name: Only alerts of this agent.
             source: Only alerts of this publisher.
             kind: Only alerts of this kind.
-            acknowledged: Only alerts that somebody acknowledged; where it is False, only CRITICAL that nobody did.
+            acknowledged: Only alerts that somebody acknowledged; where it is False, only CRITICAL that nobody did,
+                but for tests.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -94,13 +96,11 @@ class History(StorePart):
         if until_us is not None:
             wanted = wanted.where(_alert.c.published_us < until_us)
         if acknowledged is not None:
-            wanted = wanted.where(_ACKNOWLEDGED if acknowledged else _UNACKNOWLEDGED)
+            wanted = wanted.where(ACKNOWLEDGED if acknowledged else UNACKNOWLEDGED)
         if channel is not None or state is not None:
             wanted = wanted.where(_with_delivery(channel, state))
         with self.database.reading() as connection:
-            alerts = connection.execute(wanted).all()
-            deliveries = _deliveries_of(connection, [row.id for row in alerts])
-        return [{**alert_entry(row), "deliveries": deliveries[row.id]} for row in alerts]
+            return _entries_of(connection, connection.execute(wanted).all())
 
     def entries(self, alert_ids: Sequence[bytes]) -> list[Fields]:
         """Return alerts as `history` does, in the order of their storing; those that are not stored are left out.
@@ -113,9 +113,7 @@ class History(StorePart):
         """
         wanted = select(*STORED).where(_alert.c.id.in_(alert_ids)).order_by(_alert.c.number)
         with self.database.reading() as connection:
-            alerts = connection.execute(wanted).all()
-            deliveries = _deliveries_of(connection, [row.id for row in alerts])
-        return [{**alert_entry(row), "deliveries": deliveries[row.id]} for row in alerts]
+            return _entries_of(connection, connection.execute(wanted).all())
 
     def story(self, alert_id: UUID) -> Fields | None:
         """Return all that is known of one alert: where it came from, who knows of it, and what became of it.
@@ -185,13 +183,6 @@ class History(StorePart):
 _NAMED: Final = ("published_us", "severity", "event_type", "symbol", "agent_name", "source")
 
 
-_ACKNOWLEDGED: Final = _alert.c.id.in_(select(_acknowledgement.c.alert_id))
-_UNACKNOWLEDGED: Final = and_(
-    _alert.c.severity == Severity.CRITICAL.value,
-    ~exists().where(_acknowledgement.c.alert_id == _alert.c.id),
-)
-
-
 def _with_delivery(channel: str | None, state: str | None) -> ColumnElement[bool]:
     matching = _queue.c.alert_id == _alert.c.id
     if channel is not None:
@@ -221,6 +212,18 @@ def _by_id(
     if not wanted:
         return {}
     return {row.id: fields(row) for row in connection.execute(select(table).where(table.c.id.in_(wanted)))}
+
+
+def _entries_of(connection: Connection, alerts: Sequence[Row[Any]]) -> list[Fields]:
+    ids = [row.id for row in alerts]
+    deliveries = _deliveries_of(connection, ids)
+    known = {
+        row.alert_id: acknowledgement_entry(row)
+        for row in connection.execute(select(_acknowledgement).where(_acknowledgement.c.alert_id.in_(ids)))
+    }
+    return [
+        {**alert_entry(row), "acknowledgement": known.get(row.id), "deliveries": deliveries[row.id]} for row in alerts
+    ]
 
 
 def _attempts_of(connection: Connection, delivery_ids: Iterable[int]) -> defaultdict[int, list[Fields]]:

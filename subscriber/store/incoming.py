@@ -34,7 +34,8 @@ _DIGEST_BYTES: Final = 16
 _WORDS: Final[dict[str, str]] = {word: word.value for words in (Severity, DeliveryState, Step, Why) for word in words}
 _NOT_ROUTED: Final = Mark.NOT_ROUTED.value
 
-ALERT_COLUMNS: Final = tuple(column.name for column in schema.alert.c if column.name != "number")
+_LATER: Final = frozenset({"number", "resolved_by"})  # set by the database, and when it is over
+ALERT_COLUMNS: Final = tuple(column.name for column in schema.alert.c if column.name not in _LATER)
 DELIVERY_COLUMNS: Final = (
     "payload",
     "status",

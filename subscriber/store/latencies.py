@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, exists, func, select, text
+from sqlalchemy import BigInteger, bindparam, func, select
 
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import Reason
 from subscriber.store import schema
 from subscriber.store.part import StorePart, alerts_of
+from subscriber.store.unacknowledged import UNACKNOWLEDGED
 
 _alert: Final = schema.alert
 _queue: Final = schema.notification_queue
 _attempt: Final = schema.attempt
 _link: Final = schema.attempt_delivery
-_acknowledgement: Final = schema.acknowledgement
 
 #: What is counted of CRITICAL alerts at most: nobody reads a larger number otherwise.
 MOST_COUNTED: Final = 10_000
@@ -75,7 +75,7 @@ class Latencies(StorePart):
         return None if key is None else UUID(bytes=key)
 
     def unacknowledged_critical(self, since_us: int) -> int:
-        """Count the CRITICAL alerts, published since then, that nobody acknowledged; at most 10,000 are counted.
+        """Count the CRITICAL alerts, published since then, that nobody acknowledged, tests aside; at most 10,000.
 
         Raises:
             StoreError: The database can't be used at the moment.
@@ -113,14 +113,11 @@ _alert_of: Final = (
     .order_by(_link.c.delivery_id)
     .limit(1)
 )
-#: Word by word as the index has it: SQLite uses a partial index only for a statement that repeats its condition.
-_critical: Final = text("severity = 'CRITICAL'")
 _unacknowledged: Final = select(func.count()).select_from(
     select(_alert.c.id)
     .where(
-        _critical,
+        UNACKNOWLEDGED,
         _alert.c.published_us >= bindparam("since_us", type_=BigInteger),
-        ~exists().where(_acknowledgement.c.alert_id == _alert.c.id),
     )
     .limit(MOST_COUNTED)
     .subquery()

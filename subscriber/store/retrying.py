@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, exists, null, select, true, update
+from sqlalchemy import BigInteger, BindParameter, bindparam, case, exists, null, select, true, update
 
 from subscriber.deliveries import OPEN_STATES, DeliveryState, Step, Why
 from subscriber.store import schema
@@ -56,8 +56,8 @@ class Retrying(DeadLetters):
         """Let dead letters be sent again, due now, in one transaction, with a record of who wanted it.
 
         It is sent whatever silence or quiet hours hold others like it now, for a person wants it; alone, where it was
-        tried before. Where one may have arrived its text will say so. Its age counts from now on: what its route
-        allows is not over at the next look. Its attempts, its retries and why it died stay in its record until another
+        tried before. Where one may have arrived its text will say so. It grows too old no more: how old the alert is,
+        that person knows. Its attempts, its retries and why it died stay in its record until another
         attempt ends. Refused again, it is dead again; another channel tells it then only where none was chosen before,
         or that one could not tell it either.
 
@@ -140,13 +140,7 @@ _again: Final = (
         # What nobody tried would wait for, and be told with, others of its batch.
         batch=case((_queue.c.retries > 0, _queue.c.batch), else_=null()),
         possible_repeat=MAY_HAVE_ARRIVED,
-        expires_at=case(
-            (
-                and_(_queue.c.expires_at.is_not(None), _queue.c.expires_at > _queue.c.published_us),
-                _now + (_queue.c.expires_at - _queue.c.published_us),
-            ),
-            else_=null(),
-        ),
+        expires_at=null(),
         handed_over=case((_is_told_elsewhere, true()), else_=null()),
     )
 )

@@ -15,31 +15,67 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
 
-#: A name for every constraint, so that a later migration can change it.
-metadata: Final = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
+from subscriber.store.schema_base import Number, metadata
+from subscriber.store.schema_policy import (
+    UNENDED,
+    acknowledgement,
+    change,
+    channel_switch,
+    dedup_window,
+    digest,
+    escalation,
+    group_window,
+    silence,
 )
 
-#: SQLite counts up by itself only in a column whose type is called INTEGER.
-Number: Final = BigInteger().with_variant(Integer, "sqlite")
+__all__ = [
+    "CRITICAL",
+    "FINISHED",
+    "OPEN",
+    "STRAY",
+    "UNENDED",
+    "UNREHEARSED",
+    "UNSETTLED",
+    "UNTOLD",
+    "UNTOLD_EXPIRED",
+    "WATCHED",
+    "Number",
+    "acknowledgement",
+    "alert",
+    "attempt",
+    "attempt_delivery",
+    "change",
+    "channel_memory",
+    "channel_switch",
+    "dedup_window",
+    "digest",
+    "escalation",
+    "group_window",
+    "ledger_total",
+    "metadata",
+    "notification_queue",
+    "receipt",
+    "setting",
+    "silence",
+    "stream",
+    "stream_mark",
+]
 
 #: The rows a worker has something to do with. Literal, and the same text in the index and in each statement: SQLite
 #: uses a partial index only where the statement repeats the index's condition word by word.
 OPEN: Final = text("status IN ('pending', 'in_doubt')")
 #: What expired, and nobody was told of yet.
 UNTOLD_EXPIRED: Final = text("status = 'expired' AND told_by IS NULL")
+#: Alerts that a person is to acknowledge.
+CRITICAL: Final = text("severity = 'CRITICAL'")
+#: Deliveries that have ended.
+FINISHED: Final = text("finished_at IS NOT NULL")
 #: What a dry run shows once and never sends.
 UNREHEARSED: Final = text("status = 'suppressed' AND why = 'dry_run' AND retries = 0")
 
@@ -49,9 +85,6 @@ UNTOLD: Final = text("receipt IN ('queued', 'sent')")
 UNSETTLED: Final = text("settled_us IS NULL AND attempt_id IS NOT NULL")
 #: Receipts of messages that nobody knows, or does not know yet.
 STRAY: Final = text("attempt_id IS NULL")
-
-#: Silences and escalations that go on.
-UNENDED: Final = text("ended_us IS NULL")
 
 #: The streams of which people may still have to be told.
 WATCHED: Final = text(
@@ -79,8 +112,10 @@ alert: Final = Table(
     Column("marks", Text, nullable=False, comment="words of Mark, separated by commas"),
     Column("planned", Text, nullable=False, comment="JSON [[channel, step], ...], for the ledger"),
     Column("digest", LargeBinary, comment="BLAKE2b of the body, 16 bytes, for the ledger"),
+    Column("resolved_by", LargeBinary, comment="the alert that told of its end, 16 bytes"),
     # Not unique: the same number with another alert id is kept, and told.
     Index("alert_stream_sequence", "stream", "sequence"),
+    Index("alert_critical", "published_us", sqlite_where=CRITICAL, postgresql_where=CRITICAL),
 )
 
 notification_queue: Final = Table(
@@ -153,6 +188,8 @@ notification_queue: Final = Table(
         postgresql_where=UNREHEARSED,
     ),
     Index("notification_queue_channel_status", "channel", "status"),
+    # What ends without an attempt is found by when it ended, for those who follow the store.
+    Index("notification_queue_finished", "finished_at", sqlite_where=FINISHED, postgresql_where=FINISHED),
     Index(
         "notification_queue_lease_owner",
         "lease_owner",
@@ -239,109 +276,6 @@ channel_memory: Final = Table(
     Column("moved_to", Text),
     Column("target", Text, comment="a digest of the configured target that all of this is about"),
     Column("paused_by", Text, comment="the alert that told of its pause, until one tells that it works again"),
-)
-
-#: Messages that tell many deliveries; what one says, and of whom, is fixed when its first attempt is opened.
-digest: Final = Table(
-    "digest",
-    metadata,
-    Column("id", Number, primary_key=True),
-    Column("channel", Text, nullable=False),
-    Column("kind", Text, nullable=False, comment="a word of DigestKind"),
-    Column("state", Text, nullable=False, comment="a word of DigestState"),
-    Column("created_us", BigInteger, nullable=False),
-    Column("finished_us", BigInteger),
-    Column("members", Integer, nullable=False, comment="how many deliveries it tells"),
-    Column("message", Text, comment="JSON of the Message; NULL until its first attempt"),
-    Column("parent", BigInteger, comment="the digest of which it is a half"),
-    Index("digest_channel_created", "channel", "created_us"),
-)
-
-#: For each channel and fingerprint, how long what is like it is counted instead of sent.
-dedup_window: Final = Table(
-    "dedup_window",
-    metadata,
-    Column("channel", Text, primary_key=True),
-    Column("fingerprint", LargeBinary, primary_key=True, comment="16 bytes"),
-    Column("until_us", BigInteger, nullable=False),
-    Column("carrier", LargeBinary, comment="the newest alert of the window, which is told at its end"),
-    Index("dedup_window_until", "until_us"),
-)
-
-#: For each channel and batch, when it is told next, or was told last.
-group_window: Final = Table(
-    "group_window",
-    metadata,
-    Column("channel", Text, primary_key=True),
-    Column("batch", Text, primary_key=True),
-    Column("flush_us", BigInteger, nullable=False),
-    Index("group_window_flush", "flush_us"),
-)
-
-silence: Final = Table(
-    "silence",
-    metadata,
-    Column("id", Number, primary_key=True),
-    Column("matchers", Text, nullable=False, comment="JSON, as the match of a route"),
-    Column("author", Text, nullable=False),
-    Column("via", Text, nullable=False, comment="api, cli, page or telegram"),
-    Column("reason", Text, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("starts_us", BigInteger, nullable=False),
-    Column("ends_us", BigInteger, nullable=False),
-    Column("drops", Boolean, nullable=False, comment="what falls in it is not told at its end"),
-    Column("lets_critical", Boolean, nullable=False, comment="CRITICAL is told all the same"),
-    Column("ended_us", BigInteger, comment="when it ended, or was ended"),
-    Column("ended_by", Text, comment="who ended it before its time"),
-    Index("silence_open", "ends_us", sqlite_where=UNENDED, postgresql_where=UNENDED),
-)
-
-#: Alerts that go to the next channel when nobody acknowledges them.
-escalation: Final = Table(
-    "escalation",
-    metadata,
-    Column("alert_id", LargeBinary, ForeignKey(alert.c.id), primary_key=True),
-    Column("ack_within_us", BigInteger, nullable=False),
-    Column("channels", Text, nullable=False, comment="JSON list: the channel of each turn"),
-    Column("turn", Integer, nullable=False, comment="the next one; the first is 1"),
-    Column("due_us", BigInteger, nullable=False),
-    Column("ended_us", BigInteger),
-    Column("ended_why", Text, comment="acknowledged, resolved or exhausted"),
-    Index("escalation_due", "due_us", sqlite_where=UNENDED, postgresql_where=UNENDED),
-)
-
-acknowledgement: Final = Table(
-    "acknowledgement",
-    metadata,
-    Column("alert_id", LargeBinary, ForeignKey(alert.c.id), primary_key=True),
-    Column("at_us", BigInteger, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("via", Text, nullable=False, comment="api, cli, page or telegram"),
-    Column("note", Text, nullable=False),
-)
-
-#: Which channels people switched off and on; one without a row is on.
-channel_switch: Final = Table(
-    "channel_switch",
-    metadata,
-    Column("channel", Text, primary_key=True),
-    Column("enabled", Boolean, nullable=False),
-    Column("at_us", BigInteger, nullable=False, comment="when it was set to this"),
-    Column("author", Text, nullable=False),
-    Column("via", Text, nullable=False, comment="api, cli or page"),
-)
-
-#: What people changed: settings, silences, channels.
-change: Final = Table(
-    "change",
-    metadata,
-    Column("id", Number, primary_key=True),
-    Column("at_us", BigInteger, nullable=False),
-    Column("what", Text, nullable=False, comment="a word of ChangeKind"),
-    Column("author", Text, nullable=False),
-    Column("via", Text, nullable=False),
-    Column("detail", Text, nullable=False, comment="JSON, without secrets"),
-    Index("change_at", "at_us"),
 )
 
 stream: Final = Table(

@@ -25,19 +25,28 @@ from sqlalchemy import (
     distinct,
     exists,
     func,
+    not_,
     or_,
     select,
     update,
 )
 
-from subscriber.deliveries import OPEN_STATES, DeliveryState, Why
+from subscriber.deliveries import OPEN_STATES, DeliveryState, Step, Why
 from subscriber.store import schema
 from subscriber.store.auditing_streams import AnyRow
 from subscriber.store.channel_switches import ChannelSwitches, switched_off
 from subscriber.store.claiming import CRITICAL, unheld
 from subscriber.store.database import repeated
+from subscriber.store.dead_letters import TOLD
 from subscriber.store.digests import leave_digests
-from subscriber.store.fallbacks import fallback_of, lock_alerts, plan_fallback, replaced
+from subscriber.store.fallbacks import (
+    fallback_of,
+    lock_alerts,
+    look_again,
+    passed_over,
+    plan_fallback,
+    replaced,
+)
 from subscriber.store.incoming import is_held
 from subscriber.store.interruptions import settle_interrupted
 from subscriber.store.leases import FREE
@@ -48,8 +57,6 @@ _queue: Final = schema.notification_queue
 _told: Final = _queue.alias("told")
 
 _OPEN: Final = sorted(state.value for state in OPEN_STATES)
-#: A person was told, as far as anybody knows.
-_TAKEN: Final = [state.value for state in (DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.FOLDED)]
 
 
 class Switching(ChannelSwitches):
@@ -125,7 +132,7 @@ class Switching(ChannelSwitches):
     def switch_off_others(self, channels: Sequence[str]) -> dict[str, int]:
         """Suppress what waits for any channel but these; no worker of such a channel may be running.
 
-        A CRITICAL that nobody tells goes to one of them instead: to one that is switched on, if there is one.
+        A CRITICAL that nobody tells goes to one of them instead: to one that is switched on, if there is one left.
 
         Args:
             channels: The channels that there are, at least one.
@@ -145,8 +152,11 @@ class Switching(ChannelSwitches):
             lock_alerts(connection, critical)
             ids = connection.scalars(wanted.with_for_update()).all()
             settle_interrupted(connection, ids, self._now_us())
-            done = settle_disabled(connection, ids, enabled or channels, self._now_us(), for_good=True)
-        return dict(done.suppressed)
+            done = Counter(settle_disabled(connection, ids, enabled, self._now_us()).suppressed)
+            # for what no channel that is on is left waits for one that is off
+            done += settle_disabled(connection, ids, channels, self._now_us(), for_good=True).suppressed
+            look_again(connection)  # there may be channels that there were not
+        return dict(done)
 
     def _to_settle(
         self, connection: Connection, channels: Sequence[str], off: Sequence[str], limit: int
@@ -190,6 +200,7 @@ def settle_disabled(
     leave_digests(connection, [row.id for row in ending], now_us)
     for some in chunks([row.id for row in ending]):
         connection.execute(_suppress, {"ids": some, "now_us": now_us})
+    look_again(connection, sorted({row.alert_id for row in ending if row.step == Step.FALLBACK.value}))
     return SwitchedOff(Counter(row.channel for row in ending), handed_over)
 
 
@@ -218,7 +229,7 @@ def _hand_over_one(connection: Connection, number: int, enabled: Sequence[str], 
     row = connection.execute(replaced.where(_queue.c.id == number)).one()
     channel = fallback_of(connection, row, enabled)
     if channel is None:  # its route names others; but somebody has to tell it
-        has = set(connection.scalars(select(_queue.c.channel).where(_queue.c.alert_id == row.alert_id)))
+        has = set(connection.scalars(_having, {"which": row.alert_id}))
         channel = next((name for name in enabled if name not in has), None)
     if channel is not None:
         waits = is_held(row.batch) and row.retries == 0 and row.due_at > now_us  # what people silenced stays silent
@@ -239,15 +250,16 @@ _same_alert: Final = _told.c.alert_id == _queue.c.alert_id
 _is_told: Final[ColumnElement[bool]] = exists().where(
     _same_alert,
     _told.c.id != _queue.c.id,
-    or_(_told.c.status.in_(_TAKEN), and_(_told.c.status.in_(_OPEN), _told.c.channel.in_(_enabled))),
+    or_(_told.c.status.in_(TOLD), and_(_told.c.status.in_(_OPEN), _told.c.channel.in_(_enabled))),
 )
-#: Some channel that is on has nothing of the alert yet.
+#: Some channel that is on has nothing of the alert yet, or had it only while it was off.
 _is_tellable: Final[ColumnElement[bool]] = select(func.count(distinct(_told.c.channel))).where(
-    _same_alert, _told.c.channel.in_(_enabled)
+    _same_alert, _told.c.channel.in_(_enabled), not_(passed_over(_told))
 ).scalar_subquery() < bindparam("how_many")
+_having: Final = select(_queue.c.channel).where(_queue.c.alert_id == bindparam("which"), not_(passed_over(_queue)))
 _told_ones: Final = select(_queue.c.id).where(_queue.c.id.in_(_ids), _is_told)
 _waiting: Final = (
-    select(_queue.c.id, _queue.c.alert_id, _queue.c.channel, _queue.c.priority)
+    select(_queue.c.id, _queue.c.alert_id, _queue.c.channel, _queue.c.step, _queue.c.priority)
     .where(_queue.c.id.in_(_ids), schema.OPEN)
     .order_by(_queue.c.id)
 )

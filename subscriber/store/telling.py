@@ -59,6 +59,7 @@ def alert_entry(row: Row[Any]) -> Fields:
         "published_us": row.published_us,
         "stored_us": row.stored_us,
         "marks": [mark for mark in row.marks.split(",") if mark],
+        "resolved_by": id_text(row.resolved_by),
     }
 
 
@@ -84,7 +85,12 @@ def digest_entry(row: Row[Any]) -> Fields:
 def acknowledgement_of(connection: Connection, key: bytes) -> Fields | None:
     """Return who acknowledged an alert, and when; None where nobody did."""
     row = connection.execute(select(_acknowledgement).where(_acknowledgement.c.alert_id == key)).one_or_none()
-    return None if row is None else {"at_us": row.at_us, "author": row.author, "via": row.via, "note": row.note}
+    return None if row is None else acknowledgement_entry(row)
+
+
+def acknowledgement_entry(row: Row[Any]) -> Fields:
+    """Return a row of `acknowledgement`."""
+    return {"at_us": row.at_us, "author": row.author, "via": row.via, "note": row.note}
 
 
 def escalation_of(connection: Connection, key: bytes) -> Fields | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import (
     AxeCheck,
@@ -22,6 +22,7 @@ from tests.support.browser import (
     keep_screenshot,
     running_site,
 )
+from tests.support.daemon import PATIENCE_SECONDS
 
 _FAILED: Final = pytest.StashKey[bool]()
 
@@ -38,6 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The browser; skips where there is none, and fails in CI."""
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with chromium_browser() as browser:
         yield browser
 

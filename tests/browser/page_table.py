@@ -27,6 +27,7 @@ class Line:
 
     pattern: str
     use: Use | None = None
+    sometimes: bool = False  #: there while something waits, and gone when it is sent
 
     def fits(self, control: Control) -> bool:
         """Say whether a control is of this kind."""
@@ -157,6 +158,7 @@ _EVERYWHERE: Final = (
     "link: API",
 )
 _KNOWN: Final = tuple(map(Line, _EVERYWHERE))
+_WAITING: Final = Line("button: [0-9]+ alerts?", sometimes=True)
 
 TABLE: Final[dict[str, tuple[Line, ...]]] = {
     "channels": (
@@ -170,6 +172,7 @@ TABLE: Final[dict[str, tuple[Line, ...]]] = {
         Line("button: (DRAWDOWN_BREACH|NEWS_RISK|BUY|TEST_ALERT)( TNA)?", _STORY),
         Line("button: The alert of the last error", _STORY),
         Line("button: 1 dead letter", goes("#dead-letters")),
+        _WAITING,
         Line("button: History", goes("#history")),
         Line("switch: (WhatsApp|Telegram)", switches),
         Line("button: Send a test to Telegram", shows("[data-channel=telegram]", "test")),
@@ -180,6 +183,7 @@ TABLE: Final[dict[str, tuple[Line, ...]]] = {
     ),
     "test-form": (
         *_KNOWN,
+        _WAITING,
         *map(Line, ("switch: .*", "button: (NEWS_RISK|BUY|TEST_ALERT)( TNA)?", "button: (History|1 dead letter)")),
         *map(Line, ("button: The alert of the last error", "button: Send a test to .*", "button: Test all channels")),
         Line("select: (Where|As)", chooses),

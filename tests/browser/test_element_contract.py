@@ -110,6 +110,29 @@ def test_element_looks_as_its_page_says(bare: Page) -> None:
         expect(bare.locator(f".{name}[part={name}]").first).to_be_visible()
 
 
+def test_element_takes_none_of_its_pages_text_style(bare: Page) -> None:
+    bare.evaluate(
+        """() => {
+            const sheet = new CSSStyleSheet();
+            sheet.replaceSync(`main { background: rgb(9, 9, 9); letter-spacing: 4px; text-align: center;
+                text-indent: 9px; text-transform: uppercase; white-space: pre; word-spacing: 9px; }`);
+            document.adoptedStyleSheets = [sheet];
+        }"""
+    )
+    _put(bare, '{"compact": "", "theme": "light"}')
+    heading = bare.get_by_role("heading", name="Notification channels")
+    for name, value in {
+        "letter-spacing": "normal",
+        "text-align": "start",
+        "text-indent": "0px",
+        "text-transform": "none",
+        "white-space": "normal",
+        "word-spacing": "0px",
+    }.items():
+        expect(heading).to_have_css(name, value)
+    expect(bare.locator("alertbus-channels")).to_have_css("background-color", "rgb(244, 245, 247)")
+
+
 def test_monitoring_api_alone_tells_status_sends_tests_and_names_errors(bare: Page, site: Site) -> None:
     told = bare.evaluate(
         """async () => {

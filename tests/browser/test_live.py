@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from datetime import UTC, datetime
 
 from playwright.sync_api import Page, expect
 
@@ -41,9 +41,16 @@ def test_live_publisher_that_says_goodbye_has_left_and_is_no_banner(site: Site, 
 def test_live_banner_of_a_silent_publisher_counts_the_seconds(site: Site, page: Page) -> None:
     status = site.daemon.get("/status")
     silent = {**status, "publishers": [{**each, "up": False, "goodbye": None} for each in status["publishers"]]}
-    page.route(f"**{PREFIX}/status", lambda route: route.fulfill(json={"status": "success", "data": silent}))
-    told = f"event: status\ndata: {json.dumps(silent)}\n\n"
-    page.route(f"**{PREFIX}/events*", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+
+    def told() -> dict[str, object]:  # by a daemon whose clock goes on
+        return {**silent, "now_at": datetime.now(UTC).isoformat()}
+
+    page.route(f"**{PREFIX}/status", lambda route: route.fulfill(json={"status": "success", "data": told()}))
+    page.add_init_script(
+        """const asked = fetch;
+        const listening = () => new Response(new ReadableStream(), {headers: {'Content-Type': 'text/event-stream'}});
+        globalThis.fetch = async (url, given) => url.includes('/events') ? listening() : asked(url, given);"""
+    )
     page.goto(site.url)
     banner = page.locator(".banner").filter(has_text="No heartbeat")
     expect(banner).to_contain_text(re.compile(r"No heartbeat from live_trader for \d+ s\."))

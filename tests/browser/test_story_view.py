@@ -163,6 +163,21 @@ def test_silence_like_it_opens_the_form_with_what_it_is(site: Site, page: Page) 
     expect(form).to_contain_text("symbol UPRO and event CIRCUIT_BREAKER and agent ppo-2 and source live_trader")
 
 
+def test_story_of_another_address_takes_the_place_of_the_open_one(site: Site, page: Page) -> None:
+    first = publish_critical(site)
+    second = site.publish("Drawdown 9 %", symbol="SPY")
+    open_view(page, site, f"history?alert={first}")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="CIRCUIT_BREAKER UPRO")).to_be_visible()
+    page.evaluate("place => { location.hash = place; }", f"#history?alert={second.id}")
+    expect(dialog.get_by_role("heading", name="DRAWDOWN_BREACH SPY")).to_be_visible()
+    assert focused(page) == "DRAWDOWN_BREACH SPY"
+    assert str(second.id) in page.url
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert str(second.id) not in page.url
+
+
 def test_unknown_alert_is_said_and_can_be_closed(site: Site, page: Page, browsing: Browsing) -> None:
     browsing.allow("404", "Failed to load resource")
     open_view(page, site, "history?alert=0198a1b2-0000-7000-8000-000000000001")

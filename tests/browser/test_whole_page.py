@@ -78,7 +78,7 @@ _SCENES: Final[dict[str, tuple[str, Callable[[Page], None] | None]]] = {
     "channels": ("channels", None),
     "test-form": ("channels", _test_form),
     "history": ("history", _filters),
-    "story": ("history", _press("DRAWDOWN_BREACH TNA, open its story", "dialog[open]")),
+    "story": ("history", _press("DRAWDOWN_BREACH TNA, open its story", "dialog[open] button:has-text('Silence what')")),
     "dead-letters": ("dead-letters", None),
     "preview": ("dead-letters", _press("Preview NEWS_RISK", "[aria-label='What a retry would say']")),
     "retry": ("dead-letters", _press("Retry NEWS_RISK", "dialog[open]")),
@@ -102,7 +102,7 @@ def test_page_every_control_does_what_the_table_says(page: Page, busy_site: Site
     unknown = [str(each) for each in found if not any(line.fits(each) for line in lines)]
     assert not unknown, "the table does not know: " + "; ".join(unknown)
     for line in lines:
-        assert any(map(line.fits, found)), f"there is no {line.pattern}"
+        assert line.sometimes or any(map(line.fits, found)), f"there is no {line.pattern}"
         if line.use is not None:
             control = next(filter(line.fits, arrive()), None)
             assert control is not None, f"{line.pattern} is gone"

@@ -83,6 +83,7 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
         "client",
         "commanding",
         "console",
+        "direct_trial",
         "dead_letter_commands",
         "dead_letter_console",
         "ledger_words",
@@ -105,6 +106,7 @@ IMPURE: Final = frozenset(
 #: Where a module that is not ours may be imported. What is not here may be imported nowhere.
 OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "alembic": ("subscriber/store/*",),
+    "anyio": ("subscriber/monitoring/webhooks",),
     "apprise": ("subscriber/channels/*",),
     "certifi": ("subscriber/channels/*",),
     "dotenv": ("bus/settings",),

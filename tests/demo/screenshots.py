@@ -138,6 +138,7 @@ def _storm(stage: Stage) -> None:
 def _dead_letters(stage: Stage) -> None:
     _all_well(stage)
     for number in range(3):
+        wait_until(lambda: "pending" not in stage.daemon.states()["whatsapp"], _PATIENCE_SECONDS)  # it would be refused
         stage.perform(Fault("twilio", "refuses_next"))
         symbol = ("SPXL", "TNA", "UPRO")[number]
         _warn(stage, f"NEWS_RISK_{number + 1}", "An earnings call begins in ten minutes.", symbol)

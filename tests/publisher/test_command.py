@@ -63,6 +63,14 @@ def test_run_every_option_of_an_event_is_carried(reached: ScriptedDaemon) -> Non
     assert (event.value, event.threshold, event.pnl, event.severity) == (6.1, 5.0, -3.5, Severity.INFO)
 
 
+@pytest.mark.parametrize("option", ["--event", "--event-type"])
+def test_run_event_type_has_the_name_that_the_daemons_commands_give_it(reached: ScriptedDaemon, option: str) -> None:
+    assert run(["Drawdown breached", option, "DRAWDOWN_BREACHED", "--wait", "10"]) == EXIT_DONE
+    (event,) = reached.alerts
+    assert isinstance(event, RiskEvent)
+    assert event.event_type == "DRAWDOWN_BREACHED"
+
+
 def test_run_action_is_a_trade(reached: ScriptedDaemon) -> None:
     """With its text as the rationale."""
     options = "--action buy --symbol TNA --quantity 10 --price 41.2 --confidence 0.9 --wait 10"

@@ -49,7 +49,10 @@ def end_trader(folder: Path, endpoints: tuple[str, str], how: str, number: int) 
         assert child.stdout is not None
         assert child.stdout.readline() == "published\n"
         child.send_signal(number)
-        out, _ = child.communicate(timeout=30)
+        try:
+            out, _ = child.communicate(timeout=30)
+        finally:
+            child.kill()  # one that a signal does not end, as where SIGHUP is ignored, would be waited for without end
     return child.returncode, out
 
 

@@ -267,6 +267,26 @@ def test_connection_whose_client_reads_nothing_is_closed(
         wait_until(is_closed, PATIENCE_SECONDS)
 
 
+def test_connection_whose_client_is_always_behind_is_closed(
+    daemon: ServiceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a little again and again, and so is never one that reads nothing."""
+    monkeypatch.setattr(http_connections, "BEHIND_SECONDS", 0.1)
+    with closing(socket.socket()) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(PATIENCE_SECONDS)
+        slow.connect(("127.0.0.1", int(daemon.environ["ALERTBUS_HTTP_PORT"])))
+        slow.sendall(b"GET /static/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 8)
+
+        def is_closed() -> bool:
+            try:
+                return not slow.recv(1024)
+            except OSError:
+                return True
+
+        wait_until(is_closed, PATIENCE_SECONDS)
+
+
 def test_many_connections_leave_the_operator_his_daemon(tmp_path: Path) -> None:
     """Thousands that ask nothing or half a question: health, metrics and webhooks answer, and all recovers."""
     many = affordable(MANY)

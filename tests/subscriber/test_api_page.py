@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from dashboards import static_folder
 from subscriber.monitoring.error_answers import add_error_answers
 from subscriber.monitoring.page import add_page
+from subscriber.monitoring.page_files import PIECE
 from tests.support.serving import serving
 
 ROOT: Final = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ def test_file_is_served_as_what_it_is_whatever_the_machine_says(
     assert answer.status_code == 200
     assert answer.content == FILES[name]
     assert answer.headers["content-type"] == media_type
-    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["cache-control"] == ("max-age=86400" if name.endswith(".svg") else "no-cache")
 
 
 def test_page_and_its_icon_are_served(http: httpx2.Client, folder: Path) -> None:
@@ -153,6 +154,38 @@ def test_file_that_changed_is_sent_again_though_its_time_is_the_same(http: httpx
     known = {"If-None-Match": first.headers["etag"], "If-Modified-Since": first.headers["last-modified"]}
     again = http.get("/static/module.js", headers=known)
     assert (again.status_code, again.content) == (200, b"export default 1;")
+
+
+def test_file_is_read_once_whoever_asks_for_it(http: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by those who have it already: a stranger's requests cost no reading and no hashing."""
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr(Path, "rglob", None)
+    etag = http.get("/static/module.js").headers["etag"]
+    for headers in ({}, {"If-None-Match": etag}, {}):
+        http.get("/static/module.js", headers=headers)
+        assert http.get("/static/nothing.js").status_code == 404
+    assert [path.name for path in read] == ["module.js"]
+
+
+def test_file_of_many_pieces_is_sent_whole(http: httpx2.Client, folder: Path) -> None:
+    content = bytes(range(256)) * (PIECE // 256 * 2 + 1)
+    (folder / "module.js").write_bytes(content)
+    answer = http.get("/static/module.js")
+    assert (answer.content, answer.headers["content-length"]) == (content, str(len(content)))
+    (folder / "module.js").write_bytes(b"")
+    assert http.get("/static/module.js").content == b""
+
+
+def test_file_that_is_gone_is_404(http: httpx2.Client, folder: Path) -> None:
+    (folder / "module.js").unlink()
+    assert http.get("/static/module.js").status_code == 404
 
 
 @pytest.mark.parametrize("asked", ["", "yesterday", "Mon, 01 Jan 2001 00:00:00", "Thu, 99 Foo 2020 99:00:00 GMT"])

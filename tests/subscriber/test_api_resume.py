@@ -59,7 +59,7 @@ def serve(bench: Bench, desk: ChannelDesk) -> Iterator[Serve]:
                 channels=ChannelParts(
                     names=("telegram",),
                     status=dict,
-                    resume=lambda name: {desk.name: desk}[name].resume(),
+                    resume=lambda name, _author, _via: {desk.name: desk}[name].resume(),
                     switch=lambda *_given: {},
                     was_known=lambda _name: False,
                 ),

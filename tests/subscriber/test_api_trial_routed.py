@@ -85,6 +85,10 @@ def tried(daemon: ServiceThread, **alert: Any) -> tuple[dict[str, Any], dict[str
     return answer, result
 
 
+def switch(daemon: ServiceThread, channel: str, *, enabled: bool) -> None:
+    assert daemon.http.patch(f"{PREFIX}/channels/{channel}", json={"enabled": enabled}).status_code == 200
+
+
 def texts(providers: ProviderServer, part: str) -> list[str]:
     return [message.text for message in providers.accepted if part in message.text]
 
@@ -153,6 +157,26 @@ def test_test_as_a_critical_escalates_to_nobody_and_has_no_fallback(
     assert (answer["route"], result["state"]) == ("woken", "dead")
     story = daemon.get(f"/alerts/{answer['alert_id']}")
     assert (story["escalation"], [each["channel"] for each in story["deliveries"]]) == (None, ["telegram"])
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"), [({"channel": "telegram"}, ["telegram"]), ({}, ["telegram", "whatsapp"])], ids=["one", "routes"]
+)
+def test_test_as_a_critical_of_channels_that_are_off_wakes_nobody(
+    daemon: ServiceThread, providers: ProviderServer, names: dict[str, str], asked: list[str]
+) -> None:
+    """A real one would wait, and be told by the first that is on; of a test nobody else hears."""
+    for name in asked:
+        switch(daemon, name, enabled=False)
+    answer = daemon.post("/test", {**names, "alert": {"severity": "CRITICAL", "symbol": "OFF", "description": "Off"}})
+    assert {(each["state"], each["why"]) for each in answer["channels"]} == {("suppressed", "disabled")}
+    assert daemon.get("/status")["uncovered_critical"] == 0
+    for name in asked:
+        switch(daemon, name, enabled=True)
+    assert daemon.service._store.settle_switched_off(("telegram", "whatsapp"), 10).suppressed == {}
+    told = daemon.get(f"/alerts/{answer['alert_id']}")["deliveries"]
+    assert [each["channel"] for each in told] == [each["channel"] for each in answer["channels"]]
+    assert texts(providers, "TEST: Off") == []
 
 
 def test_test_as_an_alert_of_a_channel_that_is_paused_resumes_nothing(daemon: ServiceThread) -> None:

@@ -188,6 +188,33 @@ def test_test_of_what_can_not_be_is_refused_by_the_daemon(
     assert providers.accepted == []
 
 
+@pytest.mark.parametrize(
+    "arguments", [("--severity", "critical"), ("--severity", "Warning"), ("--action", "buy")], ids=" ".join
+)
+def test_test_takes_a_severity_and_an_action_in_any_case(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with running_service({}, tmp_path) as daemon:
+        assert command(daemon.environ, tmp_path, "test", *arguments).code == 0
+        assert command(daemon.environ, tmp_path, "route", *arguments).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("test", "--severity", "loud"), "must be INFO, WARNING or CRITICAL, in any case"),
+        (("history", "--severity", "loud"), "must be INFO, WARNING or CRITICAL, in any case"),
+        (("route", "--action", "wait"), "must be BUY, SELL or HOLD, in any case"),
+    ],
+    ids=str,
+)
+def test_severity_that_there_is_not_is_refused_in_plain_words(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    ended = command(daemon_environ({}, tmp_path), tmp_path, *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in " ".join(ended.err.replace("│", " ").split())
+    assert "Value error" not in ended.err
+
+
 def test_test_in_dry_run_is_no_failure(tmp_path: Path) -> None:
     with running_service({}, tmp_path) as daemon:
         ended = command(daemon.environ, tmp_path, "test", "telegram")

@@ -58,9 +58,11 @@ def test_run_dry_shows_both_messages_and_ends_with_0_on_ctrl_c(tmp_path: Path) -
     assert [line.split()[2].rstrip(":") for line in daemon.err] == [
         "subscriber.service",
         "subscriber.signals",
+        "subscriber.service",
     ]
     assert " ready " in daemon.err[0]
     assert " stopping signal=SIGINT" in daemon.err[1]
+    assert daemon.err[2].endswith(" stopped")
     assert "Traceback" not in out + err
 
 

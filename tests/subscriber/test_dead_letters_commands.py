@@ -48,10 +48,49 @@ def test_list_without_a_daemon_shows_what_the_database_says(
     number = died(store, 1)
     shown = command(environ | {"COLUMNS": "200"}, tmp_path, "dead-letters", "list")
     assert shown.code == 0
-    for words in (str(number), "telegram", "Drawdown breached", "rejected HTTP 400", "nobody", "yes"):
+    for words in (
+        str(number),
+        "telegram",
+        "Drawdown breached",
+        "rejected HTTP 400 message is too long",
+        "nobody",
+        "yes",
+    ):
         assert words in shown.out
     told = command(environ, tmp_path, "dead-letters", "list", "--json").json
     assert (told["total"], told["dead_letters"][0]["id"]) == (1, number)
+
+
+def test_list_in_eighty_columns_leaves_the_text_room(environ: dict[str, str], store: Store, tmp_path: Path) -> None:
+    number = died(store, 1)
+    shown = command(environ, tmp_path, "dead-letters", "list").out.splitlines()
+    assert len(shown) <= 5  # its heading among them
+    assert shown[1].startswith(f"{number} ")
+    assert any("Drawdown breached" in line for line in shown)
+    assert max(map(len, shown)) <= 80
+
+
+def test_list_says_the_number_of_a_status_once(environ: dict[str, str], store: Store, tmp_path: Path) -> None:
+    store.accept([incoming(risk_event(), 1, "telegram")], {STREAM: 1})
+    (delivery,) = store.claim("telegram", "worker", 60.0, 1)
+    attempt = store.open_attempt([delivery])
+    refused = Outcome(Reason.REJECTED, "400 Bad Request", status=400)
+    store.close_attempt(attempt, [delivery], refused, GiveUp(DeliveryState.DEAD), 0.2)
+    assert (
+        "rejected HTTP 400 Bad Request" in command(environ | {"COLUMNS": "200"}, tmp_path, "dead-letters", "list").out
+    )
+
+
+def test_retry_of_one_that_stays_says_nothing_of_what_waits(
+    environ: dict[str, str], store: Store, tmp_path: Path
+) -> None:
+    done = command(environ, tmp_path, "dead-letters", "retry", str(died(store, 1, "gone")))
+    assert (done.code, "to be sent again" in done.out, "stays: " in done.out) == (1, False, True)
+
+
+def test_retry_of_all_asks_of_one_in_the_singular(environ: dict[str, str], store: Store, tmp_path: Path) -> None:
+    died(store, 1)
+    assert "Send 1 dead letter again?" in command(environ, tmp_path, "dead-letters", "retry", "--all").err
 
 
 def test_list_of_nothing_says_so(environ: dict[str, str], store: Store, tmp_path: Path) -> None:
@@ -94,7 +133,7 @@ def test_retry_without_a_daemon_lets_them_wait_for_its_start(
     number, gone = died(store, 1), died(store, 2, "gone")
     done = command(environ, tmp_path, "dead-letters", "retry", str(number), str(gone), "--author", "Kim")
     assert done.code == 1  # one of those that were named stays
-    assert "1 dead letters wait" in done.out
+    assert "1 dead letter waits" in done.out
     assert f"{gone} stays: its channel gone is not configured." in done.out
     assert store.open_counts() == {"telegram": 1}
     change = store.changes(1)[0]

@@ -19,6 +19,7 @@ from subscriber.store.exporting import EXPORTS
 from tests.support.alerts import incoming, risk_event
 from tests.support.daemon import PREFIX
 from tests.support.running_service import CREDENTIALS, ServiceThread, daemon_environ, running_service
+from tests.support.waiting import wait_until
 
 TOML = """
 [[routes]]
@@ -168,11 +169,16 @@ def test_preview_of_what_is_not_there_says_so(daemon: ServiceThread, body: dict[
 
 @pytest.mark.parametrize("what", EXPORTS)
 def test_export_is_the_same_as_json_and_as_csv(daemon: ServiceThread, alert_id: str, what: str) -> None:
-    assert alert_id
-    lines = daemon.http.get(f"{PREFIX}/export", params={"what": what}).text.splitlines()
-    rows = [json.loads(line) for line in lines]
-    table = list(csv.DictReader(io.StringIO(daemon.http.get(f"{PREFIX}/export?what={what}&format=csv").text)))
-    assert len(rows) == len(table)
+    exported: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = []
+
+    def read_between_two_attempts() -> bool:
+        lines = daemon.http.get(f"{PREFIX}/export", params={"what": what}).text.splitlines()
+        text = daemon.http.get(f"{PREFIX}/export?what={what}&format=csv").text
+        exported.append(([json.loads(line) for line in lines], list(csv.DictReader(io.StringIO(text)))))
+        return len(exported[-1][0]) == len(exported[-1][1])
+
+    wait_until(read_between_two_attempts)
+    rows, table = exported[-1]
     for row, cells in zip(rows, table, strict=True):
         assert list(row) == list(cells)
 

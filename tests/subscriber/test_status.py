@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from bus.alerts import Severity
+from bus.alerts import Severity, SystemEvent
 from bus.clock import from_us
 from subscriber.channel_problems import problem_of
 from subscriber.deliveries import (
@@ -229,6 +230,26 @@ def test_status_counts_critical_alerts_that_nobody_acknowledged(store: Store, cl
     assert status_of(store, [], dry_run=False)["unacknowledged_critical"] == 1
     clock.advance(86_401)
     assert status_of(store, [], dry_run=False)["unacknowledged_critical"] == 0
+
+
+def test_status_counts_no_critical_that_is_a_test_or_over(store: Store, clock: FakeClock) -> None:
+    """A test wakes nobody; what ended, as its own alert tells, waits for nobody."""
+    begun = _own("PUBLISHER_SILENT", Severity.CRITICAL)
+    for event in (_own("TEST_DRAWDOWN", Severity.CRITICAL), begun):
+        store.accept([incoming(event, None, stream=None, published_us=clock.now_us(), planned=())])
+    assert status_of(store, [], dry_run=False)["unacknowledged_critical"] == 1
+    assert store.newest_unacknowledged() == begun.id
+    ending = _own("PUBLISHER_BEATS_AGAIN", Severity.INFO, resolves=begun.id)
+    store.accept([incoming(ending, None, stream=None, published_us=clock.now_us(), planned=())])
+    assert status_of(store, [], dry_run=False)["unacknowledged_critical"] == 0
+    assert (store.newest_unacknowledged(), store.history(9, acknowledged=False)) == (None, [])
+    assert [entry["resolved_by"] for entry in store.history(9)] == [None, str(ending.id), None]
+
+
+def _own(event_type: str, severity: Severity, resolves: UUID | None = None) -> SystemEvent:
+    return SystemEvent(
+        source="alertbus", event_type=event_type, severity=severity, description=event_type, resolves=resolves
+    )
 
 
 @pytest.mark.parametrize(

@@ -242,13 +242,13 @@ def test_fallback_is_the_one_that_the_route_names_first(
 
 def test_fallback_of_what_was_handed_over_while_it_waited_is_not_planned_twice(folder: Folder) -> None:
     (alert,) = folder.add(1)
-    with folder.store.database.writing() as connection:
-        connection.execute(text("UPDATE notification_queue SET handed_over = true"))
+    due_us = folder.row(alert)["due_at"]
+    assert folder.store.hand_over_overdue(CHANNEL, due_us, ["telegram"], 10) == {"telegram": 1}
     head = folder.head()
     attempt = folder.store.open_attempt([head])
-    closed = folder.store.close_attempt(attempt, [head], UNDELIVERED, DEAD, 0.1, fallbacks=["telegram"])
+    closed = folder.store.close_attempt(attempt, [head], UNDELIVERED, DEAD, 0.1, fallbacks=["telegram", "desk"])
     assert closed == Closed(DeliveryState.DEAD)
-    assert folder.store.channels_of(alert.id) == (CHANNEL,)
+    assert folder.store.channels_of(alert.id) == (CHANNEL, "telegram")
 
 
 def test_fallback_of_an_escalation_is_a_channel_that_does_not_have_the_alert(folder: Folder) -> None:

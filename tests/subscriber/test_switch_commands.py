@@ -41,9 +41,10 @@ def test_disable_without_a_daemon_switches_in_the_database_and_settles(
     for severity in ("WARNING", "CRITICAL"):
         add(store, severity)
     done = command(environ, tmp_path, "disable", "telegram", "--author", "kim")
-    assert (done.code, " ".join(done.out.split())) == (
-        0,
-        "The channel telegram is switched off. Suppressed for good: 2. CRITICAL alerts that another channel tells: 1.",
+    assert done.code == 0
+    assert " ".join(done.out.split()) == (
+        "The channel telegram is switched off. Suppressed for good on channels that are off: 2 deliveries; what other "
+        "channels tell stays. CRITICAL alerts that another channel tells instead: 1."
     )
     switch = store.channel_switches()["telegram"]
     assert (switch.enabled, switch.author, switch.via) == (False, "kim", "cli")
@@ -99,3 +100,53 @@ def test_switch_of_an_unknown_channel_without_a_daemon_exits_2(environ: dict[str
 
 def test_switch_without_a_database_exits_1(environ: dict[str, str], tmp_path: Path) -> None:
     assert command(environ, tmp_path, "enable", "telegram").code == 1
+
+
+NOBODY = "No channel is on: nobody will be told anything."
+
+
+@pytest.mark.usefixtures("store")
+def test_disable_of_the_last_channel_warns_that_nobody_is_told(environ: dict[str, str], tmp_path: Path) -> None:
+    first = command(environ, tmp_path, "disable", "whatsapp")
+    last = command(environ, tmp_path, "disable", "telegram", "--json")
+    assert (first.code, first.err) == (0, "")
+    assert (last.code, NOBODY in last.err, last.json["enabled"]) == (0, True, False)
+    assert NOBODY not in command(environ, tmp_path, "enable", "telegram").err
+
+
+def test_disable_of_the_last_channel_of_a_running_daemon_warns(environ: dict[str, str], tmp_path: Path) -> None:
+    with running_service(environ, tmp_path) as daemon:
+        assert NOBODY not in command(daemon.environ, tmp_path, "disable", "whatsapp").err
+        assert NOBODY in command(daemon.environ, tmp_path, "disable", "telegram").err
+
+
+def test_status_says_that_no_channel_is_on_and_what_critical_waits(
+    environ: dict[str, str], store: Store, tmp_path: Path
+) -> None:
+    before = command(environ, tmp_path, "status").out
+    assert (NOBODY in before, "CRITICAL waits" in before) == (False, False)
+    for name in ("whatsapp", "telegram"):
+        store.switch_channel(name, enabled=False, author="kim", via="api")
+    add(store, "CRITICAL")
+    shown = command(environ | {"COLUMNS": "300"}, tmp_path, "status").out
+    assert NOBODY in shown
+    assert "CRITICAL waits, and no channel is left to tell it: 1 delivery;" in shown
+
+
+def test_test_without_a_daemon_sends_nothing_by_a_channel_that_is_off(
+    environ: dict[str, str], store: Store, tmp_path: Path
+) -> None:
+    store.switch_channel("telegram", enabled=False, author="kim", via="api")
+    done = command(environ | {"COLUMNS": "200"}, tmp_path, "test", "telegram")
+    assert done.code == 1
+    assert "switched off by kim; alertbus-subscriber enable telegram" in done.out
+    (entry,) = command(environ, tmp_path, "test", "telegram", "--json").json["channels"]
+    assert (entry["state"], entry["why"], entry["outcome"]) == ("suppressed", "disabled", None)
+
+
+def test_test_by_the_daemon_says_who_switched_the_channel_off(environ: dict[str, str], tmp_path: Path) -> None:
+    with running_service(environ, tmp_path) as daemon:
+        command(daemon.environ, tmp_path, "disable", "telegram", "--author", "kim")
+        done = command(daemon.environ | {"COLUMNS": "200"}, tmp_path, "test", "telegram")
+    assert done.code == 1
+    assert "switched off by kim; alertbus-subscriber enable telegram" in done.out

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from typing import Final
 
 import pytest
 
 from subscriber.channels.meta_receipts import message_key
+from subscriber.monitoring.answers import PREFIX
 from subscriber.store import Store
 from tests.support.clock import START_US, FakeClock
+from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.waiting import wait_until
 from tests.support.webhook_site import VERIFY_TOKEN, WebhookSite, inbound_form, meta_call, status_form, webhook_site
 
 SECOND = 1_000_000
 NOW = START_US // SECOND
+#: So many of the API's handlers run at a time; anyio's default.
+API_THREADS: Final = 40
 
 
 @pytest.fixture
@@ -64,6 +72,30 @@ def test_receipts_in_any_order_move_the_state_forward_only(site: WebhookSite, or
     (attempt,) = site.bench.delivery(alert, "whatsapp")["attempts"]
     assert attempt["receipt"] == "read"
     assert site.bench.metric("deliveries_total", channel="whatsapp", state="delivered") == 1
+
+
+def test_receipt_is_taken_while_all_threads_of_the_api_wait(site: WebhookSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries that take long are people's; a provider calls all the same, and gives up soon."""
+    alert = site.accepted("SM1")
+    go_on = threading.Event()
+    waiting: list[int] = []
+
+    def slow(*_given: object, **_fields: object) -> list[object]:
+        waiting.append(1)
+        go_on.wait(PATIENCE_SECONDS)
+        return []
+
+    monkeypatch.setattr(site.store, "history", slow)
+    headers = {"Authorization": "Bearer the-token-of-the-api"}
+    with ThreadPoolExecutor(API_THREADS) as people:
+        asked = [people.submit(site.http.get, f"{PREFIX}/history", headers=headers) for _ in range(API_THREADS)]
+        try:
+            wait_until(lambda: len(waiting) == API_THREADS, PATIENCE_SECONDS)
+            assert site.twilio(status_form("SM1", "delivered")).status_code == 200
+            assert site.state(alert) == "delivered"
+        finally:
+            go_on.set()
+        assert {each.result().status_code for each in asked} == {200}
 
 
 def test_receipts_repeated_count_once(site: WebhookSite) -> None:

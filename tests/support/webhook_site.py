@@ -189,7 +189,7 @@ def webhook_site(
                 channels=ChannelParts(
                     names=("whatsapp", "business"),
                     status=lambda: {"store_id": store.store_id},
-                    resume=lambda _name: False,
+                    resume=lambda _name, _author, _via: False,
                     switch=lambda *_given: {},
                     was_known=lambda _name: False,
                 ),

@@ -72,7 +72,7 @@ export class AcknowledgeForm {
     host.requestUpdate();
     try {
       await host.api.acknowledge(id, {author: this.author.trim(), note: this.note.trim()});
-      remember(this.author.trim());
+      remember(host, this.author.trim());
       this.reset();
       host.done("Acknowledged");
       host.tell("alert-acknowledged", {id});

@@ -25,6 +25,11 @@ export class Asking {
     return new Promise((resolve) => { this.#answer = resolve; });
   }
 
+  /** Nobody answers any more. */
+  withdraw() {
+    this.#settle(false);
+  }
+
   #settle(answer) {
     this.question = null;
     this.#answer?.(answer);

@@ -54,7 +54,7 @@ export class ChannelsPanel {
   /** Let a paused channel send again. @param {object} channel One of the status. */
   async resume({name}) {
     await this.#act(`resume:${name}`, `resuming ${channelText(name)}`, async () => {
-      const {was_paused: was} = await this.host.api.resumeChannel(name);
+      const {was_paused: was} = await this.host.api.resumeChannel(name, {author: this.host.author});
       this.host.done(was ? `${channelText(name)} sends again.` : `${channelText(name)} was not paused.`);
     });
   }

@@ -45,7 +45,17 @@ export class EventStream {
     this.#abort?.abort();
   }
 
-  /** Try again at once, if it waits. */
+  /** Let go of the connection until `wake`; what comes meanwhile is told then, from the cursor on. */
+  rest() {
+    if (this.#ended) return;
+    clearTimeout(this.#timer);
+    const abort = this.#abort;
+    this.#abort = null;
+    abort?.abort();
+    this.onState({state: "connecting", retryAt: null, error: null});
+  }
+
+  /** Try again at once, if it waits or rests. */
   wake() {
     if (this.#ended || this.#abort) return;
     clearTimeout(this.#timer);
@@ -65,6 +75,7 @@ export class EventStream {
         : new MonitoringError("The connection to the daemon is lost.", {code: "unreachable"});
     }
     abort.abort();
+    if (this.#abort !== abort) return; // it rests, or was opened anew since
     this.#abort = null;
     if (!this.#ended) this.#again(error);
   }
@@ -86,15 +97,19 @@ export class EventStream {
     const reader = answer.body.getReader();
     const decoder = new TextDecoder();
     let rest = "";
-    this.#wait = FIRST_WAIT_MS;
+    this.#event = {type: "", data: []}; // what the last connection left unfinished is told again by this one
+    this.#id = null;
     this.onState({state: "live", retryAt: null, error: null});
     for (;;) {
       const {done, value} = await this.#guarded(abort, reader.read());
-      if (done || this.#ended) return;
+      if (done || abort.signal.aborted) return;
       rest += decoder.decode(value, {stream: true});
       const lines = rest.split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
-      for (const line of lines) this.#line(line);
+      for (const line of lines) {
+        if (abort.signal.aborted) return;
+        this.#line(line);
+      }
     }
   }
 
@@ -121,6 +136,7 @@ export class EventStream {
     } catch {
       return; // a newer daemon's event that is no JSON is none of ours
     }
+    this.#wait = FIRST_WAIT_MS; // whoever is only let in, and cut off, comes less and less often
     this.onEvent(type, data);
   }
 

@@ -44,6 +44,14 @@ export function filtersOf(parameters) {
 
 /**
  * @param {Object<string, string>} filters What is chosen.
+ * @returns {boolean} Whether what they ask for depends on the time now.
+ */
+export function isRelative(filters) {
+  return RANGES.some(({name, ms}) => ms !== undefined && name === filters.range);
+}
+
+/**
+ * @param {Object<string, string>} filters What is chosen.
  * @param {number} now_ms The daemon's time.
  * @returns {Object<string, string | number | boolean>} What GET /history is asked with.
  */
@@ -61,12 +69,12 @@ export function queryOf(filters, now_ms) {
  * @param {Object<string, string>} filters What is chosen.
  * @param {object} entry An alert with its deliveries.
  * @param {number} now_ms The daemon's time.
- * @returns {boolean} Whether the daemon's answer would have it; whether somebody acknowledged it stands elsewhere.
+ * @returns {boolean} Whether the daemon's answer would have it.
  */
 export function wants(filters, entry, now_ms) {
   const values = {...entry.alert, severity: entry.severity, event_type: eventOf(entry)};
   if (WORDS.some((name) => filters[name] && filters[name] !== values[name])) return false;
-  if (filters.unacknowledged && entry.severity !== "CRITICAL") return false;
+  if (filters.unacknowledged && (entry.severity !== "CRITICAL" || entry.acknowledgement || entry.resolved_by)) return false;
   const {channel, state} = filters;
   if ((channel || state) && !entry.deliveries.some((delivery) => (
     (!channel || delivery.channel === channel) && (!state || delivery.status === state)
@@ -84,7 +92,8 @@ export function chipsOf(filters) {
   return NAMES.filter((name) => filters[name] && !(name === "range" && filters.range === "custom")).map((name) => {
     if (name === "unacknowledged") return {name, text: LABELS[name]};
     const value = name === "range" ? RANGES.find((range) => range.name === filters.range)?.label ?? filters.range : filters[name];
-    return {name, text: `${LABELS[name]}: ${value.replace("T", " ")}`};
+    const moment = name === "from" || name === "to"; // a field's 2026-11-23T12:00
+    return {name, text: `${LABELS[name]}: ${moment ? value.replace("T", " ") : value}`};
   });
 }
 

@@ -1,27 +1,31 @@
 // The alerts of the history as rows of a table, or as cards where it is narrow.
 
-import {html, nothing, repeat} from "../lit.js";
+import {guard, html, nothing, repeat} from "../lit.js";
 import {eventOf, headOf, lineOf} from "./alert-words.js";
 import {ageText, clockText, exactText} from "./format.js";
 import {badge, icon} from "./icons.js";
 import {deliveryBadge, severityBadge} from "./record-parts.js";
 
 /**
+ * Rows are made again when their alert changes; in between, each second costs them no more than a look at their age.
+ *
  * @param {object} host The element.
  * @param {object[]} entries Alerts with their deliveries, in the order in which they are shown.
- * @param {{narrow: boolean, arrived: Set<number>, known: Set<string>}} look Whether there is no room for a table, which ones just
- *   came, and which ones somebody acknowledged.
+ * @param {{narrow: boolean, arrived: Set<number>}} look Whether there is no room for a table, and which ones just came.
  * @returns {unknown} The list.
  */
-export function historyList(host, entries, {narrow, arrived, known}) {
+export function historyList(host, entries, {narrow, arrived}) {
   const key = ({number}) => number;
+  const now = host.now();
+  const today = new Date(now).toDateString();
   if (narrow) {
     return html`<ul class="history-list history-cards">${repeat(entries, key, (entry) => html`
       <li class=${lookOf(entry, arrived)} @click=${(event) => opened(host, entry, event)}>
-        <div class="history-card-top">${severityBadge(entry.severity)}${whenView(host, entry)}</div>
-        <p class="history-what">${openButton(host, entry)}${known.has(entry.alert.id) ? acknowledgedMark() : nothing}</p>
-        <p class="history-text">${lineOf(entry.alert)}</p>
-        <div class="history-states">${statesView(entry)}</div>
+        <div class="history-card-top">${guard([entry.severity], () => severityBadge(entry.severity))}${whenView(entry, now, today)}</div>
+        ${guard([entry], () => html`
+          <p class="history-what">${openButton(host, entry)}${markOf(entry)}</p>
+          <p class="history-text">${lineOf(entry.alert)}</p>
+          <div class="history-states">${statesView(entry)}</div>`)}
       </li>`)}</ul>`;
   }
   return html`<table class="table history-list history-table">
@@ -29,11 +33,12 @@ export function historyList(host, entries, {narrow, arrived, known}) {
     <thead><tr><th scope="col">When</th><th scope="col">Severity</th><th scope="col">What happened</th><th scope="col">Channels</th></tr></thead>
     <tbody>${repeat(entries, key, (entry) => html`
       <tr class=${lookOf(entry, arrived)} @click=${(event) => opened(host, entry, event)}>
-        <td class="history-when">${whenView(host, entry)}</td>
-        <td>${severityBadge(entry.severity)}</td>
-        <td class="history-told"><p class="history-what">${openButton(host, entry)}${known.has(entry.alert.id) ? acknowledgedMark() : nothing}</p>
-          <p class="history-text">${lineOf(entry.alert)}</p></td>
-        <td><div class="history-states">${statesView(entry)}</div></td>
+        <td class="history-when">${whenView(entry, now, today)}</td>
+        ${guard([entry], () => html`
+          <td>${severityBadge(entry.severity)}</td>
+          <td class="history-told"><p class="history-what">${openButton(host, entry)}${markOf(entry)}</p>
+            <p class="history-text">${lineOf(entry.alert)}</p></td>
+          <td><div class="history-states">${statesView(entry)}</div></td>`)}
       </tr>`)}</tbody>
   </table>`;
 }
@@ -57,17 +62,22 @@ function opened(host, entry, event) {
   host.show("story", {id: entry.alert.id});
 }
 
-function whenView(host, entry) {
-  const at_ms = entry.published_us / 1000;
-  const moment = new Date(at_ms);
-  const iso = Number.isFinite(moment.getTime()) ? moment.toISOString() : "";
-  return html`<time class="when" datetime=${iso} title=${exactText(at_ms)}>
-    <span class="when-clock">${clockText(at_ms, host.now())}</span>
-    <span class="when-age">${ageText(at_ms, host.now())}</span><span class="when-exact">${iso.slice(11, 23)} UTC</span></time>`;
+// The clock's text is of today or not: it changes when the day does.
+function whenView({published_us: at_us}, now, today) {
+  const at_ms = at_us / 1000;
+  const age = ageText(at_ms, now);
+  return guard([at_us, age, today], () => {
+    const moment = new Date(at_ms);
+    const iso = Number.isFinite(moment.getTime()) ? moment.toISOString() : "";
+    return html`<time class="when" datetime=${iso} title=${exactText(at_ms)}>
+      <span class="when-clock">${clockText(at_ms, now)}</span>
+      <span class="when-age">${age}</span><span class="when-exact">${iso.slice(11, 23)} UTC</span></time>`;
+  });
 }
 
-function acknowledgedMark() {
-  return html` <span class="acknowledged ok"><span class="tone">${icon("checks")}</span> acknowledged</span>`;
+function markOf({acknowledgement, resolved_by: ending}) {
+  const word = acknowledgement ? "acknowledged" : ending ? "over" : "";
+  return word ? html` <span class="acknowledged ok"><span class="tone">${icon("checks")}</span> ${word}</span>` : nothing;
 }
 
 function statesView({deliveries}) {

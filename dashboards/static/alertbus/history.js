@@ -1,15 +1,13 @@
 import {html, nothing} from "../lit.js";
 import {HistoryFilters} from "./history-filters.js";
 import {historyList} from "./history-list.js";
-import {filtersOf, queryOf, wants} from "./filters.js";
+import {filtersOf, isRelative, queryOf, wants} from "./filters.js";
 import {emptyView, readingView} from "./record-parts.js";
-import {Reading, soon} from "./reading.js";
+import {Reading} from "./reading.js";
 
 /** Alerts of one page, and the most that are read at once, as the daemon allows. */
 const PAGE = 50;
 const MOST = 500;
-/** Who acknowledged is read again so long after something happened to an alert that is listed, in milliseconds. */
-const PAUSE_MS = 300;
 /** Below this width the list is cards, in CSS pixels. */
 const NARROW = 720;
 
@@ -17,14 +15,16 @@ const NARROW = 720;
  * The history of alerts: the newest first, live, filtered, page by page.
  *
  * What comes while one reads (scrolled down, filtered, or with the keyboard in the list) waits behind a button, so that
- * nothing moves under the reader.
+ * nothing moves under the reader. More than a page of it is counted alone, and read when it is asked for.
  */
 export class HistoryPanel {
   #visible = false;
   #heard = null; // events that came while the first page was read: they may be newer than the answer
   #arrived = new Set();
+  #beyond = 0; // how many came that `fresh` has no room for
+  #newest = 0; // the highest number of what came
+  #told = null; // goes on with what waits for the daemon's clock
   #width = null;
-  #knownAgain = soon(() => this.#readKnown(), PAUSE_MS);
 
   /** @param {object} host The element that shows it. */
   constructor(host) {
@@ -32,13 +32,11 @@ export class HistoryPanel {
     this.entries = [];
     this.fresh = new Map();
     this.filters = {};
-    this.known = new Set(); // ids of alerts that somebody acknowledged
     this.complete = false;
     this.narrow = false;
     const changed = () => host.requestUpdate();
     this.reading = new Reading(changed);
     this.older = new Reading(changed);
-    this.knowing = new Reading(changed);
     this.bar = new HistoryFilters(this);
   }
 
@@ -60,7 +58,6 @@ export class HistoryPanel {
     this.#visible = false;
     this.#width?.disconnect();
     this.#width = null;
-    this.#knownAgain.stop();
     this.bar.rest();
   }
 
@@ -75,7 +72,6 @@ export class HistoryPanel {
     if (type !== "alert") return;
     this.#heard?.push(data);
     this.#apply(data);
-    this.#knownAgain.ask();
     this.host.requestUpdate();
   }
 
@@ -99,11 +95,13 @@ export class HistoryPanel {
 
   /** Show what came meanwhile, and go to the top. */
   showFresh() {
-    const known = new Set(this.entries.map(({number}) => number));
-    const fresh = [...this.fresh.values()].filter(({number}) => !known.has(number));
-    fresh.forEach(({number}) => this.#arrived.add(number));
-    this.entries = [...fresh, ...this.entries].sort((one, other) => other.number - one.number);
-    this.fresh.clear();
+    if (this.#beyond) {
+      this.#read(PAGE);
+    } else {
+      const known = new Set(this.entries.map(({number}) => number));
+      this.#put([...this.fresh.values()].filter(({number}) => !known.has(number)));
+      this.#forgetFresh();
+    }
     this.host.requestUpdate();
     const list = this.host.renderRoot.querySelector(".history");
     list?.scrollIntoView({block: "start"});
@@ -112,7 +110,9 @@ export class HistoryPanel {
 
   /** @returns {import("../lit.js").TemplateResult} What is seen. */
   render() {
-    const {entries, reading, fresh} = this;
+    const {entries, reading} = this;
+    const waiting = this.fresh.size + this.#beyond;
+    if (this.host.status) this.#told?.();
     const empty = !entries.length && !reading.error && reading.at !== null && !reading.pending;
     return html`<section class="record-view history" aria-labelledby="history-title">
       <header class="record-head">
@@ -121,10 +121,10 @@ export class HistoryPanel {
       </header>
       ${this.bar.render()}
       ${readingView(this.host, reading, "history", () => this.#reread())}
-      ${fresh.size ? html`<div class="history-fresh"><button class="button primary" type="button" @click=${() => this.showFresh()}
-        >${fresh.size} new</button></div>` : nothing}
+      ${waiting ? html`<div class="history-fresh"><button class="button primary" type="button" @click=${() => this.showFresh()}
+        >${waiting} new</button></div>` : nothing}
       ${empty ? this.#emptyView() : nothing}
-      ${entries.length ? historyList(this.host, entries, {narrow: this.narrow, arrived: this.#arrived, known: this.known}) : nothing}
+      ${entries.length ? historyList(this.host, entries, {narrow: this.narrow, arrived: this.#arrived}) : nothing}
       ${entries.length ? this.#olderView() : nothing}
     </section>`;
   }
@@ -135,8 +135,10 @@ export class HistoryPanel {
       this.reading.forget();
       this.older.forget();
       this.bar.take(filters);
+      this.entries = []; // they fit other filters
+      this.complete = false;
     }
-    this.fresh.clear();
+    this.#forgetFresh();
     this.#arrived.clear();
     this.#read(PAGE);
   }
@@ -145,27 +147,30 @@ export class HistoryPanel {
     this.#read(Math.min(MOST, Math.max(PAGE, this.entries.length)));
   }
 
-  #read(limit) {
+  async #read(limit) {
     this.older.forget();
     const heard = this.#heard = [];
-    const query = {...this.query(), limit};
-    this.reading.read(() => this.host.api.getHistory(query), (entries) => {
+    await this.reading.read(async () => {
+      if (isRelative(this.filters)) await this.#clock();
+      return this.host.api.getHistory({...this.query(), limit});
+    }, (entries) => {
       this.entries = entries;
       this.complete = entries.length < limit;
-      this.fresh.clear();
+      this.#forgetFresh();
       heard.forEach((entry) => this.#apply(entry, true));
-      this.#heard = null;
-      this.#readKnown();
     });
+    if (this.#heard === heard) this.#heard = null;
   }
 
-  // The history says which alerts somebody acknowledged, but not of each one whether: it is asked for those.
-  #readKnown() {
-    if (!this.#visible || !this.entries.length) return;
-    const since_us = Math.min(...this.entries.map(({published_us: at_us}) => at_us));
-    this.knowing.read(() => this.host.api.getHistory({acknowledged: true, since_us, limit: MOST}), (found) => {
-      this.known = new Set(found.map(({alert}) => alert.id));
-    });
+  // The browser's clock may be hours off: which hour is the last one, the first status says.
+  #clock() {
+    return this.host.status ? null : new Promise((told) => { this.#told = told; });
+  }
+
+  #forgetFresh() {
+    this.fresh.clear();
+    this.#beyond = 0;
+    this.#newest = 0;
   }
 
   #readOlder() {
@@ -176,7 +181,6 @@ export class HistoryPanel {
       const known = new Set(this.entries.map(({number}) => number));
       this.entries = [...this.entries, ...found.filter(({number}) => !known.has(number))];
       this.complete = found.length < PAGE;
-      this.#readKnown();
       this.host.announce(found.length ? `${found.length} older alerts` : "There are no older alerts");
     });
   }
@@ -191,21 +195,29 @@ export class HistoryPanel {
     const oldest = this.entries[this.entries.length - 1];
     if (oldest && entry.number < oldest.number && !this.complete) return;
     if (!this.fresh.has(entry.number) && !this.#wants(entry)) return;
-    if (!atOnce && (this.fresh.size || !this.#atRest())) {
-      this.fresh.set(entry.number, entry);
-      return;
-    }
-    this.#arrived.add(entry.number);
+    if (!atOnce && (this.fresh.size || !this.#atRest())) this.#hold(entry);
+    else this.#put([entry]);
+  }
+
+  // An alert is told again whenever it changes: what there is no room for counts once, by its number.
+  #hold(entry) {
+    const {fresh} = this;
+    if (fresh.has(entry.number) || fresh.size < PAGE) fresh.set(entry.number, entry);
+    else if (!this.#beyond || entry.number > this.#newest) this.#beyond += 1;
+    this.#newest = Math.max(this.#newest, entry.number);
+  }
+
+  #put(came) {
     const length = Math.max(PAGE, this.entries.length);
-    this.entries = [entry, ...this.entries].sort((one, other) => other.number - one.number);
-    if (this.entries.length > length) {
-      this.entries.length = length;
-      this.complete = false;
-    }
+    came.forEach(({number}) => this.#arrived.add(number));
+    this.entries = [...came, ...this.entries].sort((one, other) => other.number - one.number);
+    const gone = this.entries.splice(length);
+    gone.forEach(({number}) => this.#arrived.delete(number));
+    if (gone.length) this.complete = false;
   }
 
   #wants(entry) {
-    return wants(this.filters, entry, this.host.now()) && !(this.filters.unacknowledged && this.known.has(entry.alert.id));
+    return wants(this.filters, entry, this.host.now());
   }
 
   // Whether an alert may be put in at the top without moving what somebody reads or points at.

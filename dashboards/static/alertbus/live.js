@@ -1,4 +1,5 @@
 import {msOf} from "./format.js";
+import {listenTogether} from "./shared-stream.js";
 
 const LOOK_EACH_MS = 5000;
 /** The daemon tells its status each 10 s at least; older than this, it is asked for, whatever the stream does. */
@@ -18,14 +19,16 @@ export class Live {
 
   /**
    * @param {ReturnType<import("../monitoring-api.js").createMonitoringApi>} api Asks the daemon.
+   * @param {string} key Where it is, and as whom it is asked: those with the same key share one stream.
    * @param {object} listeners
    * @param {() => void} listeners.changed Anything below changed.
    * @param {(type: string, data: any) => void} listeners.heard Each event but the status.
    * @param {() => void} listeners.reconnected The daemon is there again, or another run of it: read everything anew.
    * @param {(state: string) => void} listeners.connection The state of the connection changed.
    */
-  constructor(api, listeners) {
+  constructor(api, key, listeners) {
     this.api = api;
+    this.key = key;
     this.listeners = listeners;
     /** The newest status, or null before the first. */
     this.status = null;
@@ -33,6 +36,8 @@ export class Live {
     this.statusAt = null;
     /** The daemon's clock minus the browser's, in milliseconds. */
     this.skewMs = 0;
+    /** When its first status came, in milliseconds of the daemon's clock, or null before. */
+    this.beganAt = null;
     /** The error of the newest question or connection, until something comes again. */
     this.error = null;
     /** @type {import("./event-stream.js").StreamState} */
@@ -65,7 +70,7 @@ export class Live {
 
   #listen() {
     this.#stream?.close();
-    this.#stream = this.api.openEvents({
+    this.#stream = listenTogether(this.api, this.key, {
       onEvent: (type, data) => this.#onEvent(type, data),
       onState: (state) => this.#onState(state),
     });
@@ -107,8 +112,10 @@ export class Live {
 
   #look() {
     const {state} = this.connection;
-    const wanted = state === "refused" || (state === "live" && Date.now() - (this.statusAt ?? 0) > STALE_MS);
-    if (wanted && !globalThis.document?.hidden) this.read();
+    const stale = Date.now() - (this.statusAt ?? 0) > STALE_MS;
+    // A hidden page has no stream after a while; its title is seen all the same.
+    const wanted = document.hidden ? stale && state !== "unauthorized" : state === "refused" || (state === "live" && stale);
+    if (wanted) this.read();
   }
 
   #unauthorized(error) {
@@ -151,6 +158,7 @@ export class Live {
     this.error = null;
     const daemons = msOf(status.now_at);
     if (daemons !== null) this.skewMs = daemons - this.statusAt;
+    this.beganAt ??= this.now();
     this.listeners.changed();
     if (restarted) this.listeners.reconnected();
   }

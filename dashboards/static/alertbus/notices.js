@@ -25,7 +25,7 @@ export function noticesOf({live, canOperate}) {
 }
 
 function connection(live) {
-  const {connection: {state, retryAt}, error, statusAt, status} = live;
+  const {connection: {state, retryAt, error: refusal}, error, statusAt, status} = live;
   const asOf = statusAt === null ? "Nothing is known of it yet."
     : `What you see is as of ${clockText(statusAt + live.skewMs, live.now())}.`;
   const wait = retryAt === null ? 0 : Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
@@ -39,9 +39,9 @@ function connection(live) {
     return [{key: "database", tone: "error", icon: "octagon", title: "The daemon's database is unavailable.",
       text: `Publishers keep their alerts until it is back; nothing is lost. ${asOf} It recovers by itself.`, action}];
   }
-  if (error && state === "refused") {
+  if (state === "refused" && (!error || error === refusal)) { // a status that was read since is no stream
     return [{key: "refused", tone: "warn", icon: "unlink", title: "No live updates: what you see is read each few seconds.",
-      text: `${error.message} ${asOf}`, action}];
+      text: `${refusal.message} ${asOf}`, action}];
   }
   if (error && state !== "live") {
     return [{key: "away", tone: "error", icon: "unlink", title: "The daemon can't be reached.",

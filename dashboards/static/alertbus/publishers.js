@@ -1,4 +1,4 @@
-import {html, nothing} from "../lit.js";
+import {html} from "../lit.js";
 import {ageText, countText, exactText} from "./format.js";
 import {badge} from "./icons.js";
 import {heardAt} from "./notices.js";
@@ -17,6 +17,7 @@ export function publishersView(host) {
 }
 
 function publisherView(host, publisher) {
+  const {past} = host.live;
   const at = heardAt(publisher, host.live);
   const {source, journal_alerts: journal, refused, last_sequence: last} = publisher;
   const told = [
@@ -26,9 +27,15 @@ function publisherView(host, publisher) {
   ].filter(Boolean).join(", ");
   return html`<li class="row between">
     <div class="grow"><p class="strong">${source}</p><p class="muted small">${told}</p></div>
-    <span class="muted small" title=${exactText(at)}>heard ${publisher.up && !publisher.hung ? "just now" : ageText(at, host.now())}</span>
-    ${badge(lookOf(publisher))}${nothing}
+    <span class="muted small" title=${exactText(at)}>heard ${publisher.up && !publisher.hung && !past ? "just now" : ageText(at, host.now())}</span>
+    ${badge(past ? pastOf(lookOf(publisher)) : lookOf(publisher))}
   </li>`;
+}
+
+/** How it was when the daemon was last heard: nobody knows how it is now. */
+function pastOf(look) {
+  return {label: `${look.label === "Beats" ? "Beat" : look.label} when last seen`, tone: "idle", icon: look.icon,
+    help: "The daemon is not heard: how it is now, nobody knows."};
 }
 
 function lookOf({up, hung, goodbye, volatile}) {

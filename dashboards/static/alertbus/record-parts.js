@@ -60,7 +60,7 @@ export function timeView(host, at_ms, fine = false) {
  */
 export function readingView(host, reading, what, again) {
   if (reading.error) {
-    const old = reading.at === null ? "" : ` What is shown is of ${clockText(reading.at, Date.now())}.`;
+    const old = reading.at === null ? "" : ` What is shown is of ${clockText(host.now() - (Date.now() - reading.at), host.now())}.`;
     return html`<div class="record-notice error" role="alert"><span class="tone">${icon("octagon")}</span>
       <p class="grow"><strong>The ${what} could not be read.</strong> ${reading.error.message}${old}</p>
       <button class="button small" type="button" ?disabled=${reading.pending} @click=${again}>${reading.pending ? "Reading …" : "Try again"}</button>
@@ -83,16 +83,23 @@ export function whyReadOnly(host) {
   return host.canOperate ? "" : "This token may only read: sign in with the one that operates.";
 }
 
-let lastAuthor = "";
+/** By element: who acted last, and whom the page named then. */
+const acted = new WeakMap();
 
-/** @param {object} host The element. @returns {string} Who acts: as the page says, or as they said before. */
+/** @param {object} host The element. @returns {string} Who acts: as they said before, unless the page names another since. */
 export function authorOf(host) {
-  return lastAuthor || host.author || "";
+  const last = acted.get(host);
+  return (last?.named === host.author && last.author) || host.author || "";
 }
 
-/** @param {string} author Who acted, for the next time. */
-export function remember(author) {
-  lastAuthor = author;
+/** @param {object} host The element. @param {string} author Who acted, for the next time. */
+export function remember(host, author) {
+  acted.set(host, {author, named: host.author});
+}
+
+/** @param {object} host The element. Whoever acted is gone. */
+export function forgetAuthor(host) {
+  acted.delete(host);
 }
 
 /** @param {Error | null} error What the daemon said. @returns {unknown} It beside the form that it is about, or nothing. */

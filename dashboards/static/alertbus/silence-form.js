@@ -209,7 +209,7 @@ export class SilenceForm {
         match, author, reason: this.reason.trim(), drops: this.drops, lets_critical: this.letsCritical,
         ...(length.seconds ? {seconds: length.seconds} : {ends_us: Math.round(until * MICROSECONDS)}),
       });
-      remember(author);
+      remember(host, author);
       host.done(`Silence ${added.id} is in force for ${lengthText((added.ends_us - added.starts_us) / MICROSECONDS)}`);
       host.tell("silence-changed", {id: added.id});
       this.close();

@@ -39,7 +39,7 @@ export function silenceView(panel, silence, stage) {
   const why = whyReadOnly(host);
   const busy = panel.pending !== null;
   const extending = panel.extending === silence.id;
-  return html`<li class="panel silence">
+  return html`<li class="panel silence" data-silence=${silence.id}>
     <div class="letter-told">
       <div class="row">${badge(BADGES[stage])}<span class="strong">${matchText(silence.matchers)}</span></div>
       ${silence.reason ? html`<p class="letter-text">${silence.reason}</p>` : nothing}
@@ -48,12 +48,12 @@ export function silenceView(panel, silence, stage) {
         ${silence.drops ? "what falls in it is dropped" : "what falls in it is told at its end"} ·
         ${silence.lets_critical ? "CRITICAL is told all the same" : "CRITICAL is silenced, too"}${heldText(panel, silence, stage)}</p>
       ${extending ? html`<div class="row silence-longer" role="group" aria-label=${`Extend silence ${silence.id}`}>${LONGER.map(({seconds, label}) => html`
-        <button class="button small" type="button" ?disabled=${busy} @click=${() => panel.prolong(silence, seconds, label)}>${label} longer</button>`)}</div>` : nothing}
+        <button class="button small" type="button" aria-disabled=${String(busy)} @click=${() => panel.prolong(silence, seconds, label)}>${label} longer</button>`)}</div>` : nothing}
     </div>
     ${stage === "ended" ? nothing : html`<div class="letter-actions">
-      <button class="button small" type="button" title=${why} ?disabled=${Boolean(why) || busy} aria-expanded=${extending ? "true" : "false"}
+      <button class="button small" type="button" title=${why} ?disabled=${Boolean(why)} aria-expanded=${extending ? "true" : "false"}
         aria-label=${`Extend silence ${silence.id}`} @click=${() => panel.extend(silence)}>Extend</button>
-      <button class="button small" type="button" title=${why} ?disabled=${Boolean(why) || busy} aria-label=${`End silence ${silence.id}`}
+      <button class="button small" type="button" title=${why} ?disabled=${Boolean(why)} aria-disabled=${String(busy)} aria-label=${`End silence ${silence.id}`}
         @click=${() => panel.end(silence)}>${panel.pending === silence.id ? "Changing …" : "End"}</button>
     </div>`}
   </li>`;

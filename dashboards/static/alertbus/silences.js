@@ -1,4 +1,5 @@
 import {html, nothing, repeat} from "../lit.js";
+import {keepFocus} from "./focus.js";
 import {countText} from "./format.js";
 import {icon} from "./icons.js";
 import {matchText} from "./matchers.js";
@@ -105,6 +106,7 @@ export class SilencesPanel {
         reason: silence.reason, drops: silence.drops, lets_critical: silence.lets_critical,
       });
       await host.api.endSilence(silence.id, {author: authorOf(host)});
+      this.#ended(silence);
       this.extending = null;
       host.done(`Silence ${silence.id} goes on as silence ${added.id}, ${label} longer`);
       host.tell("silence-changed", {id: added.id});
@@ -114,6 +116,7 @@ export class SilencesPanel {
   /** @param {object} silence Ends now, after a person said yes. */
   async end(silence) {
     const {host} = this;
+    if (this.pending !== null) return;
     const count = this.heldBy(silence);
     const told = silence.drops ? "What it dropped is not told." : count ? `${countText(count, "alert")} that it holds ${count === 1 ? "is" : "are"} told at once.`
       : "What it holds is told at once.";
@@ -126,6 +129,7 @@ export class SilencesPanel {
     if (!yes) return;
     await this.#change(silence, `ending silence ${silence.id}`, async () => {
       await host.api.endSilence(silence.id, {author: authorOf(host)});
+      this.#ended(silence);
       host.done(`Silence ${silence.id} ended`);
       host.tell("silence-changed", {id: silence.id});
     });
@@ -144,7 +148,7 @@ export class SilencesPanel {
     const open = this.silences.some((silence) => stageOf(silence, now) !== "ended");
     return html`<section class="record-view silences" aria-labelledby="silences-title">
       <header class="record-head">
-        <h2 id="silences-title">Silences</h2>
+        <h2 id="silences-title" tabindex="-1">Silences</h2>
         <button class="button ${form.open ? "" : "primary"}" type="button" aria-expanded=${form.open ? "true" : "false"} ?disabled=${Boolean(why)}
           title=${why} @click=${() => (form.open ? form.close() : form.begin({}))}>${form.open ? "Close the form" : "Add a silence"}</button>
       </header>
@@ -165,6 +169,14 @@ export class SilencesPanel {
     if (!found.length || (stage === "ended" && !this.ended)) return nothing;
     return html`<section aria-label=${title}><h3 class="silences-title">${title} <span class="count">${found.length}</span></h3>
       <ul class="letters">${repeat(found, ({id}) => id, (silence) => silenceView(this, silence, stage))}</ul></section>`;
+  }
+
+  // Its row goes at once, and the focus to the next one.
+  #ended({id}) {
+    const left = this.silences.findIndex((silence) => silence.id === id);
+    const next = this.silences.slice(left + 1).find((silence) => stageOf(silence, this.host.now()) !== "ended");
+    this.silences = this.silences.map((silence) => (silence.id === id ? {...silence, ended_us: this.host.now() * MICROSECONDS} : silence));
+    keepFocus(this.host, ...(next ? [`[data-silence="${next.id}"] button`] : []), "#silences-title");
   }
 
   async #change(silence, doing, act) {

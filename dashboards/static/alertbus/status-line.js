@@ -9,7 +9,7 @@ import {icon} from "./icons.js";
 export function heading(host) {
   return html`<header class="head">
     <div class="row grow"><slot name="mark"></slot>
-      ${host.routed && !host.compact ? html`<h1 id="heading">${host.heading}</h1>` : html`<h2 id="heading">${host.heading}</h2>`}
+      ${host.routed && !host.compact ? html`<h1 id="heading" tabindex="-1">${host.heading}</h1>` : html`<h2 id="heading" tabindex="-1">${host.heading}</h2>`}
       ${indicator(host.live)}</div>
     <div class="row"><slot name="actions"></slot></div>
   </header>`;

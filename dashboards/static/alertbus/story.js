@@ -16,10 +16,7 @@ export class StoryPanel {
   #again = soon(() => this.#read(), PAUSE_MS);
   #opened = (dialog) => {
     this.#dialog = dialog ?? null;
-    queueMicrotask(() => {
-      // Lit hands the element over before it is in the page.
-      if (dialog?.isConnected && !dialog.open) dialog.showModal();
-    });
+    queueMicrotask(() => this.#open()); // Lit hands the element over before it is in the page
   };
 
   /** @param {object} host The element that shows it. */
@@ -46,6 +43,7 @@ export class StoryPanel {
     if (id === this.id) return;
     this.trail = [];
     this.#turnTo(id);
+    this.#open(); // closed for another view a moment ago, it is still in the page
   }
 
   /** Another view is shown: the dialog closes. */
@@ -84,7 +82,7 @@ export class StoryPanel {
   render() {
     if (this.id === null) return nothing;
     const {story, reading, host} = this;
-    return html`<dialog class="dialog wide story" aria-labelledby="story-title" ${ref(this.#opened)} @close=${() => this.#forget()}
+    return html`<dialog class="dialog wide story" aria-labelledby="story-title" ${ref(this.#opened)} @close=${() => this.#closed()}
       @click=${(event) => event.target === this.#dialog && this.close()}>
       <div class="body">
         <header class="story-head">
@@ -158,6 +156,15 @@ export class StoryPanel {
     this.reading.read(() => this.host.api.getAlert(id), (story) => {
       this.story = story;
     });
+  }
+
+  #open() {
+    if (this.#dialog?.isConnected && !this.#dialog.open) this.#dialog.showModal();
+  }
+
+  // The browser tells of a close later: the dialog may be open again by then, for another story.
+  #closed() {
+    if (!this.#dialog?.open) this.#forget();
   }
 
   #forget() {

@@ -27,9 +27,16 @@ export const tokens = css`
     --ab-control: 34px;
     --ab-shadow: 0 1px 2px light-dark(rgb(20 30 45 / 7%), rgb(0 0 0 / 35%));
     display: block;
+    background: var(--ab-bg);
     color: var(--ab-text);
     font: 400 14px/1.45 var(--ab-font);
     font-variant-numeric: tabular-nums;
+    letter-spacing: normal;
+    text-align: start;
+    text-indent: 0;
+    text-transform: none;
+    white-space: normal;
+    word-spacing: normal;
     -webkit-text-size-adjust: 100%;
     text-size-adjust: 100%;
   }

@@ -1,4 +1,5 @@
 import {html, nothing, ref, repeat} from "../lit.js";
+import {keepFocus} from "./focus.js";
 import {icon} from "./icons.js";
 
 const GOOD_MS = 8000;
@@ -37,7 +38,8 @@ export class Toasts {
   /** @param {number} number Which. */
   close(number) {
     this.items = this.items.filter((item) => item.number !== number);
-    this.host.requestUpdate();
+    if (this.#list?.contains(this.host.renderRoot.activeElement)) keepFocus(this.host, ".toast button");
+    else this.host.requestUpdate();
   }
 
   /** Forget what is timed: nobody looks any more. */

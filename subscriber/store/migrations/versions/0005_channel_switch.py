@@ -1,4 +1,4 @@
-"""Channels that people switch off and on while the daemon runs."""
+"""Channels that people switch off and on, the end of what is over, and indexes for those who follow the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Add the table; every channel is on."""
+    """Add the table, in which every channel is on, the column and the indexes."""
     op.create_table(
         "channel_switch",
         sa.Column("channel", sa.Text(), nullable=False),
@@ -19,4 +19,16 @@ def upgrade() -> None:
         sa.Column("author", sa.Text(), nullable=False),
         sa.Column("via", sa.Text(), nullable=False, comment="api, cli or page"),
         sa.PrimaryKeyConstraint("channel", name=op.f("channel_switch_pkey")),
+    )
+    op.add_column(
+        "alert", sa.Column("resolved_by", sa.LargeBinary(), comment="the alert that told of its end, 16 bytes")
+    )
+    critical, finished = sa.text("severity = 'CRITICAL'"), sa.text("finished_at IS NOT NULL")
+    op.create_index("alert_critical", "alert", ["published_us"], sqlite_where=critical, postgresql_where=critical)
+    op.create_index(
+        "notification_queue_finished",
+        "notification_queue",
+        ["finished_at"],
+        sqlite_where=finished,
+        postgresql_where=finished,
     )
