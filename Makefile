@@ -28,7 +28,8 @@ setup: $(DEV_STAMP) ## install everything for development into .venv
 run: $(RUN_STAMP) ## install what the daemon needs and run it (dry run until credentials are set)
 	$(BIN)/alertbus-subscriber run
 
-test: $(DEV_STAMP) ## install everything and pass the tests
+# The tests of the card for React need npm; where there is none, they are skipped, and say so.
+test: $(DEV_STAMP) $(if $(shell command -v npm 2>/dev/null),$(WEB_STAMP)) ## install everything and pass the tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(DEV_STAMP) ## lint, formatting, types
