@@ -34,10 +34,10 @@ from subscriber.monitoring.policy_requests import (
     ReloadRequest,
     RouteRequest,
     SilenceRequest,
+    asked_alert,
 )
 from subscriber.monitoring.records_api import AlertKey, Before, Limit
 from subscriber.monitoring.silence_models import SilenceShown
-from subscriber.policy.samples import sample_of
 from subscriber.store.store import Store
 
 
@@ -100,11 +100,7 @@ def _add_routes(app: FastAPI, parts: PolicyParts, access: Access) -> None:
     )
     def explain(request: RouteRequest) -> Fields:
         """Say where such an alert would go now, and why."""
-        try:
-            alert = sample_of(request.model_dump())
-        except ValueError as error:
-            raise ApiError(422, ErrorCode.INVALID_REQUEST, f"There can be no such alert: {_said(error)}") from None
-        return success(parts.explain_route(alert))
+        return success(parts.explain_route(asked_alert(request)))
 
     @app.post(
         f"{PREFIX}/reload",
@@ -172,11 +168,3 @@ def _add_silences(app: FastAPI, store: Store, parts: PolicyParts, access: Access
         if ended is None:
             raise ApiError(404, ErrorCode.UNKNOWN_SILENCE, f"There is no silence {number} that has not ended.")
         return success(ended)
-
-
-def _said(error: ValueError) -> str:
-    """Return pydantic's faults as sentences without the values, and other errors as they are."""
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return str(error)
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in errors(include_input=False))

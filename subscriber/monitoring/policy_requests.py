@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bus.alerts import Action, Severity
-from subscriber.monitoring.answers import CHANNEL_PATTERN, LARGEST_NUMBER, NAME_LIMIT, TEXT_LIMIT
+from bus.alerts import Action, Alert, Severity
+from subscriber.monitoring.answers import (
+    CHANNEL_PATTERN,
+    LARGEST_NUMBER,
+    NAME_LIMIT,
+    TEXT_LIMIT,
+    ApiError,
+    ErrorCode,
+)
 from subscriber.monitoring.silence_models import Match
+from subscriber.policy.samples import sample_of
 
 _TEMPLATE_LIMIT: Final = 10_000
 _LONGEST_SILENCE_SECONDS: Final = 366 * 86_400
@@ -47,6 +55,22 @@ class RouteRequest(_Request):
     source: str | None = Field(default=None, max_length=NAME_LIMIT, description="Which publishing process.")
     quantity: float | None = Field(default=None, description="Of a trade; exactly 0: nothing was traded.")
     description: str | None = Field(default=None, max_length=TEXT_LIMIT, description="In words.")
+
+
+def asked_alert(request: RouteRequest) -> Alert:
+    """Return the alert that might come.
+
+    Raises:
+        ApiError: There can be none; the text names the field and shows no value.
+    """
+    try:
+        return sample_of(request.model_dump())
+    except ValidationError as error:
+        faults = error.errors(include_input=False)
+        said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    except ValueError as error:
+        said = str(error)
+    raise ApiError(422, ErrorCode.INVALID_REQUEST, f"There can be no such alert: {said}")
 
 
 class SilenceRequest(_Request):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -17,8 +17,8 @@ from subscriber.monitoring.answers import PREFIX, ApiError, ErrorCode, Fields, s
 from subscriber.monitoring.bucket import Bucket
 from subscriber.monitoring.channels_api import known_channel
 from subscriber.monitoring.documented import told
+from subscriber.monitoring.policy_requests import asked_alert
 from subscriber.monitoring.trial_models import TrialRequest, TrialShown
-from subscriber.policy.samples import sample_of
 
 #: A test waits for its providers in one of the forty threads that answer requests; the others stay free.
 _MOST_TESTS_AT_ONCE: Final = 8
@@ -82,7 +82,7 @@ def add_trial(app: FastAPI, parts: TrialParts, access: Access) -> None:
         """
         wanted = request or TrialRequest()
         names = parts.channels if wanted.channel is None else (known_channel(wanted.channel, parts.channels),)
-        alert = None if wanted.alert is None else _sample(wanted.alert.model_dump())
+        alert = None if wanted.alert is None else asked_alert(wanted.alert)
         if not waiting.acquire(blocking=False):
             raise _too_many("Other tests still wait for their providers", _BUSY_SECONDS)
         try:
@@ -94,19 +94,6 @@ def add_trial(app: FastAPI, parts: TrialParts, access: Access) -> None:
             return success(parts.send_routed(alert, wanted.text, None if wanted.channel is None else names))
         finally:
             waiting.release()
-
-
-def _sample(fields: dict[str, Any]) -> Alert:
-    try:
-        return sample_of(fields)
-    except ValueError as error:
-        faults = getattr(error, "errors", None)
-        said = (
-            str(error)
-            if faults is None
-            else "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults(include_input=False))
-        )
-        raise ApiError(422, ErrorCode.INVALID_REQUEST, f"There can be no such alert: {said}") from None
 
 
 def _too_many(text: str, seconds: int) -> ApiError:

@@ -38,7 +38,7 @@ def try_out(
 
     trial = Trial(bench.store, announce, bench.clock, dry_run=dry_run, desks={desk.name: desk})
     (result,) = trial.run([desk.name], [desk.name] if enabled else [], "Is anybody there?", wait_seconds)["channels"]
-    return result  # type: ignore[no-any-return]
+    return result  # type: ignore[no-any-return]  # a result is plain data, and so Any
 
 
 def paused(bench: Bench, *answers: Outcome) -> ChannelDesk:
