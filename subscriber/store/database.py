@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
+from random import uniform
 from sqlite3 import SQLITE_BUSY, OperationalError
 from threading import RLock
 from time import monotonic, sleep
@@ -56,8 +57,9 @@ _POOL_SIZE: Final = 8
 _POOL_OVERFLOW: Final = 56  # the API's thread pool has 40 threads
 _SYNCHRONOUS: Final = "alertbus_synchronous"
 _WAL_RETRY_SECONDS: Final = 0.02
-#: How often a transaction is run in all before its deadlock is told.
-_TRIES: Final = 3
+#: How long a transaction that was undone for a deadlock waits at most before its second and its third, last run: one
+#: that came back at once could take a row that was just freed from whoever was woken for it, and meet it again.
+_AGAIN_SECONDS: Final = (0.1, 0.4)
 
 
 def repeated(transact: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -68,12 +70,13 @@ def repeated(transact: Callable[Given, Result]) -> Callable[Given, Result]:
 
     @wraps(transact)
     def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-        for _ in range(_TRIES - 1):
+        for longest in _AGAIN_SECONDS:
             try:
                 return transact(*args, **kwargs)
             except StoreError as error:
                 if not was_undone(error):
                     raise
+            sleep(uniform(longest / 2, longest))  # noqa: S311 - so that two that met do not meet again
         return transact(*args, **kwargs)
 
     return run

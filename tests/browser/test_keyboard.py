@@ -151,13 +151,9 @@ def test_channel_is_switched_off_and_on_by_keys(site: Site, page: Page) -> None:
     expect(switch).to_have_attribute("aria-checked", "true")
     switch.focus()
     page.keyboard.press("Space")
-    dialog = page.get_by_role("dialog")
-    expect(switch.or_(dialog).first).to_be_visible()
-    if dialog.count():  # it asks where something would be lost
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")
     expect(switch).to_have_attribute("aria-checked", "false")
-    switch.focus()
+    expect(switch).to_have_attribute("aria-busy", "false")  # the stream may tell it before the answer comes
+    assert focused(page) == "WhatsApp"
     page.keyboard.press("Space")
     expect(switch).to_have_attribute("aria-checked", "true")
 
