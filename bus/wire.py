@@ -120,6 +120,12 @@ class Heartbeat(_Control):
     volatile: bool = False
     progressed_us: Sequence64 | None = None
     progress_limit_us: Sequence64 | None = None
+    #: The running publisher: its counts go on when its journal is replaced, and its stream with it.
+    run: Stream | None = None
+    #: How many calls of `publish()` were timed, how long they took in all, and the longest of the last minute.
+    timed_publishes: Sequence64 | None = None
+    publish_ns: Sequence64 | None = None
+    publish_longest_ns: Sequence64 | None = None
     #: The store that `first_unacknowledged` is meant for; empty before its welcome, None where it is not said.
     store_id: Text | None = None
 

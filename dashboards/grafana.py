@@ -1,4 +1,4 @@
-"""The Grafana dashboard as code: its rows, its menus and its annotations; the panels are in the two `rows` modules.
+"""The Grafana dashboard as code: its rows, its menus, its annotations and links; the panels are in the `rows` modules.
 
 Of Grafana's two dashboard models this is the classic one: older servers read no other. Needs grafana-foundation-sdk
 (dependency group `dev`). What it builds is committed as `grafana/alertbus.json`, so that whoever only installs the
@@ -15,17 +15,25 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
+    DashboardLinkType,
     VariableOption,
     VariableRefresh,
     VariableSort,
 )
 
-from dashboards.panels import DATASOURCE, of_daemons, select
-from dashboards.rows_daemon import bus, process
-from dashboards.rows_delivery import from_trader_to_phone, is_it_well, queue
+from dashboards.panels import DATASOURCE, Panel
+from dashboards.places import RUNBOOKS_URL
+from dashboards.promql import moment, select
+from dashboards.rows_bus import bus
+from dashboards.rows_phone import from_trader_to_phone
+from dashboards.rows_process import process
+from dashboards.rows_queue import queue
+from dashboards.rows_well import is_it_well
 
 #: Part of the dashboard's address in Grafana: fixed, so that links to it stay.
 UID: Final = "alertbus"
+#: Panels are numbered within their row, so that one more leaves those of the other rows, and links to them, alone.
+_NUMBERS_OF_A_ROW: Final = 100
 
 
 def dashboard_json() -> str:
@@ -53,22 +61,22 @@ def build_dashboard() -> Dashboard:
                 _menu("channel", "Channel", f"label_values({select('alertbus_channel_enabled')}, channel)"),
             ]
         )
-        .annotation(_starts())
+        .annotations([_starts(), _readings()])
+        .links([_runbooks()])
     )
-    rows = (
+    # None is collapsed: at night nobody should have to know where to click, and what is out of sight asks nothing.
+    rows: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         ("Is it well?", is_it_well()),
         ("From trader to phone", from_trader_to_phone()),
         ("Queue", queue()),
         ("Bus", bus()),
         ("Process", process()),
     )
-    number = 0
-    for title, panels in rows:
-        number += 1
+    for row, (title, panels) in enumerate(rows, start=1):
+        number = row * _NUMBERS_OF_A_ROW
         board.with_row(dashboard.Row(title).id(number))
-        for panel in panels:
-            number += 1
-            board.with_panel(panel.id(number))
+        for place, panel in enumerate(panels, start=1):
+            board.with_panel(panel.id(number + place))
     return board.build()
 
 
@@ -88,14 +96,30 @@ def _menu(name: str, label: str, query: str) -> dashboard.QueryVariable:
 
 
 def _starts() -> dashboard.AnnotationQuery:
+    return _moments("Starts of a daemon", "orange", "alertbus_start_timestamp_seconds", "A daemon started")
+
+
+def _readings() -> dashboard.AnnotationQuery:
+    # At a start too: what holds since then is told by the same mark.
+    title = "A configuration came into force"
+    return _moments("Readings of the configuration", "blue", "alertbus_config_loaded_timestamp_seconds", title)
+
+
+def _moments(name: str, color: str, metric: str, title: str) -> dashboard.AnnotationQuery:
     return (
         dashboard.AnnotationQuery()
-        .name("Starts of a daemon")
+        .name(name)
         .datasource(DATASOURCE)
         .enable(enable=True)
-        .icon_color("orange")
-        .expr(of_daemons(f"1000 * {select('process_start_time_seconds')}"))
+        .icon_color(color)
+        .expr(moment(metric, by="instance"))
         .use_value_for_time(use_value_for_time=True)  # the value is the moment, however seldom it is asked for
-        .title_format("A daemon started")
+        .title_format(title)
         .text_format("{{instance}}")
     )
+
+
+def _runbooks() -> dashboard.DashboardLink:
+    link = dashboard.DashboardLink("Runbooks").type(DashboardLinkType.LINK).icon("doc")
+    link.tooltip("What to do about each alarm").url(f"{RUNBOOKS_URL}/README.md")
+    return link.target_blank(True)  # noqa: FBT003 - the builder has no other way

@@ -1,8 +1,7 @@
-"""The building blocks of the dashboard: PromQL in our own words, and panels that all look alike.
+"""The panels of the dashboard, which all look alike: a figure, lines over time, a histogram over time.
 
 The rows speak these words only; of Grafana's SDK nothing but this module and `dashboards.grafana` knows.
-Every selector filters by the dashboard's job and instance; every panel asks the data source that its menu chose.
-Pure: nothing here reads a file or asks a server.
+Every panel asks the data source that its menu chose. Pure: nothing here reads a file or asks a server.
 """
 
 from __future__ import annotations
@@ -16,36 +15,41 @@ from grafana_foundation_sdk.models.common import (
     BigValueGraphMode,
     BigValueTextMode,
     DataSourceRef,
+    GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
     TooltipDisplayMode,
     VisibilityMode,
+    VizOrientation,
 )
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardLinkType,
+    DashboardSpecialValueMapOptions,
     FieldColorModeId,
+    SpecialValueMap,
+    SpecialValueMatch,
     Threshold,
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
 )
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from dashboards.places import RUNBOOKS_URL
+from dashboards.promql import CHANNEL, RATE_WINDOW, select
 
 #: A variable, because file provisioning does not resolve `__inputs`; an import by hand resolves both.
 DATASOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
-#: The matcher of whatever is counted or measured for each channel.
-CHANNEL: Final = 'channel=~"$channel"'
-#: Grafana's window for a rate: never shorter than four scrapes.
-RATE_WINDOW: Final = "$__rate_interval"
-#: The whole time that the dashboard shows.
-WHOLE_RANGE: Final = "$__range"
 #: Units by Grafana's names.
 COUNT: Final = units.Short
 PER_MINUTE: Final = units.CountsPerMinute
 SECONDS: Final = units.Seconds
-DURATION: Final = units.DurationSeconds
 SHARE: Final = units.PercentUnit
 BYTES: Final = units.BytesIEC
+#: A moment in milliseconds, shown as how long ago it was.
+AGO: Final = units.DateTimeFromNow
 #: Rows of Grafana's grid.
 _FIGURE_HEIGHT: Final = 5
 _GRAPH_HEIGHT: Final = 8
@@ -58,33 +62,7 @@ Panel = Figure | Graph | Heat
 _Panel = TypeVar("_Panel", Figure, Graph, Heat)
 
 
-# --- PromQL ---------------------------------------------------------------------------------------------------
-
-
-def select(metric: str, *matchers: str) -> str:
-    """Return the series of one metric for the chosen jobs and instances."""
-    return metric + "{" + ", ".join(('job=~"$job"', 'instance=~"$instance"', *matchers)) + "}"
-
-
-def per_minute(metric: str, *matchers: str, by: str | None = None) -> str:
-    """Return how often a counter counts in a minute."""
-    return f"60 * {_sum(by)} (rate({select(metric, *matchers)}[{RATE_WINDOW}]))"
-
-
-def counted(metric: str, *matchers: str, by: str | None = None) -> str:
-    """Return what a counter counted in the whole time shown."""
-    return f"{_sum(by)} (increase({select(metric, *matchers)}[{WHOLE_RANGE}]))"
-
-
-def quantile(share: float, histogram: str, window: str) -> str:
-    """Return what a share of a channel's observations stays below; no series where nothing was observed."""
-    buckets = f"rate({select(f'{histogram}_bucket', CHANNEL)}[{window}])"
-    return f"histogram_quantile({share:g}, sum by (le, channel) ({buckets})) >= 0"
-
-
-def of_daemons(expression: str) -> str:
-    """Return what the daemons say, of a metric that other programs have too."""
-    return f"{expression} and on (job, instance) {select('alertbus_build_info')}"
+# --- queries --------------------------------------------------------------------------------------------------
 
 
 def over_time(expression: str, legend: str) -> Query:
@@ -97,11 +75,12 @@ def at_end(expression: str, legend: str) -> Query:
     return Query().datasource(DATASOURCE).expr(expression).legend_format(legend).instant()
 
 
-def _sum(by: str | None) -> str:
-    return "sum" if by is None else f"sum by ({by})"
+def with_single_ones(query: Query) -> Query:
+    """Ask for exemplars too: single observations with the id of their alert, where Prometheus keeps them."""
+    return query.exemplar(True)  # noqa: FBT003 - the builder has no other way
 
 
-# --- panels ---------------------------------------------------------------------------------------------------
+# --- colours and words ----------------------------------------------------------------------------------------
 
 
 def colours(base: str, *above: tuple[float, str]) -> dashboard.ThresholdsConfig:
@@ -115,15 +94,30 @@ def word(value: int, text: str, color: str) -> ValueMap:
     return ValueMap(options={str(value): ValueMappingResult(text=text, color=color)})
 
 
-def figure(title: str, description: str, *queries: Query, unit: str, width: int) -> Figure:
-    """Return one large figure and its name for each series."""
+def word_for_unknown(text: str, color: str) -> SpecialValueMap:
+    """Return what is shown where a daemon says that nobody knows (NaN)."""
+    result = ValueMappingResult(text=text, color=color)
+    return SpecialValueMap(options=DashboardSpecialValueMapOptions(match=SpecialValueMatch.NA_N, result=result))
+
+
+# --- figures --------------------------------------------------------------------------------------------------
+
+
+def figure(
+    title: str, description: str, *queries: Query, unit: str, width: int, alarms: tuple[str, ...] = ()
+) -> Figure:
+    """Return one large figure and its name for each series.
+
+    Args:
+        title: Unique on the dashboard.
+        description: What it means, and what to do.
+        queries: What is asked.
+        unit: One of the units above.
+        width: Of the 24 columns.
+        alarms: The rules' alerts whose runbooks help here.
+    """
     panel = (
         Figure()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .height(_FIGURE_HEIGHT)
-        .span(width)
         .unit(unit)
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .thresholds(colours("blue"))
@@ -132,12 +126,22 @@ def figure(title: str, description: str, *queries: Query, unit: str, width: int)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     )
-    return _asking(panel, *queries)
+    return _made(panel, title, description, *queries, width=width, alarms=alarms).height(_FIGURE_HEIGHT)
 
 
 def value_only(panel: Figure) -> Figure:
     """Leave the name out, for a panel of one figure that its title names."""
     return panel.text_mode(BigValueTextMode.VALUE)
+
+
+def named_if_several(panel: Figure) -> Figure:
+    """Leave the name out where there is one figure alone."""
+    return panel.text_mode(BigValueTextMode.AUTO)
+
+
+def one_below_the_other(panel: Figure) -> Figure:
+    """Give each figure a line of its own, for those that are words."""
+    return panel.orientation(VizOrientation.HORIZONTAL)
 
 
 def name_only(panel: Figure) -> Figure:
@@ -150,17 +154,21 @@ def with_history(panel: Figure) -> Figure:
     return panel.graph_mode(BigValueGraphMode.AREA).height(_GRAPH_HEIGHT)
 
 
-def graph(title: str, description: str, *queries: Query, unit: str, width: int) -> Graph:
-    """Return lines over time, from zero up."""
+def none_is_well(panel: Figure) -> Figure:
+    """Show 0 in green and all else in red, as whole numbers."""
+    # Prometheus extrapolates an increase, so that one event is seldom exactly 1.
+    return panel.thresholds(colours("green", (0.5, "red"))).decimals(0)
+
+
+# --- graphs ---------------------------------------------------------------------------------------------------
+
+
+def graph(title: str, description: str, *queries: Query, unit: str, width: int, alarms: tuple[str, ...] = ()) -> Graph:
+    """Return lines over time, from zero up or where they are below it; the arguments are those of `figure`."""
     panel = (
         Graph()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .height(_GRAPH_HEIGHT)
-        .span(width)
         .unit(unit)
-        .min(0)
+        .axis_soft_min(0)
         .fill_opacity(10)
         .show_points(VisibilityMode.AUTO)
         .legend(
@@ -171,27 +179,50 @@ def graph(title: str, description: str, *queries: Query, unit: str, width: int) 
         )
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     )
-    return _asking(panel, *queries)
+    if unit in {COUNT, PER_MINUTE}:
+        panel.axis_soft_max(1)  # a line at zero lies at the bottom then, and not on an axis of a hundred
+    return _made(panel, title, description, *queries, width=width, alarms=alarms).height(_GRAPH_HEIGHT)
 
 
-def heat(title: str, description: str, histogram: str, width: int) -> Heat:
+def with_bounds(panel: Graph, *bounds: tuple[float, str]) -> Graph:
+    """Draw a dashed line where it begins to matter, each in its colour."""
+    style = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+    return panel.thresholds(colours("transparent", *bounds)).thresholds_style(style)
+
+
+def with_many_lines(panel: Graph) -> Graph:
+    """Name the lines in a table at the right, where below there is no room for so many."""
+    legend = common.VizLegendOptions().show_legend(True)  # noqa: FBT003 - the builder has no other way
+    return panel.legend(legend.display_mode(LegendDisplayMode.TABLE).placement(LegendPlacement.RIGHT))
+
+
+def heat(title: str, description: str, histogram: str, *, width: int, alarms: tuple[str, ...] = ()) -> Heat:
     """Return a histogram of seconds over time, with exemplars where Prometheus keeps them."""
     buckets = f"sum by (le) (increase({select(f'{histogram}_bucket', CHANNEL)}[{RATE_WINDOW}]))"
+    query = with_single_ones(over_time(buckets, "{{le}}").format(PromQueryFormat.HEATMAP))
     panel = (
         Heat()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .height(_GRAPH_HEIGHT)
-        .span(width)
         .y_axis(heatmap.YAxisConfig().unit(SECONDS))
         .cell_values(heatmap.CellValues().unit(COUNT))
+        .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .show_legend()
     )
-    query = over_time(buckets, "{{le}}").format(PromQueryFormat.HEATMAP)
-    return _asking(panel, query.exemplar(True))  # noqa: FBT003 - the builder has no other way
+    return _made(panel, title, description, query, width=width, alarms=alarms).height(_GRAPH_HEIGHT)
 
 
-def _asking(panel: _Panel, *queries: Query) -> _Panel:
+# --- all of them ----------------------------------------------------------------------------------------------
+
+
+def runbook(name: str) -> dashboard.DashboardLink:
+    """Return a link to what to do about an alarm, or to another page beside it."""
+    link = dashboard.DashboardLink(f"Runbook: {name}").type(DashboardLinkType.LINK).icon("doc")
+    return link.url(f"{RUNBOOKS_URL}/{name}.md").target_blank(True)  # noqa: FBT003 - the builder has no other way
+
+
+def _made(panel: _Panel, title: str, description: str, *queries: Query, width: int, alarms: tuple[str, ...]) -> _Panel:
+    panel.title(title).description(description).datasource(DATASOURCE).span(width)
+    if alarms:
+        panel.links([runbook(alarm) for alarm in alarms])
     for number, query in enumerate(queries):
         panel.with_target(query.ref_id(chr(ord("A") + number)))
     return panel

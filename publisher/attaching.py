@@ -46,8 +46,8 @@ _LISTENERS: Final = "__alertbus_publishers__"
 class Tap(Protocol):
     """What `attach` needs of a publisher."""
 
-    def publish(self, alert: Alert) -> bool:
-        """Take an alert."""
+    def publish_made(self, make: Callable[[], Alert]) -> bool:
+        """Make an alert and take it."""
         ...
 
     def attach_failed(self, error: Exception) -> None:
@@ -87,7 +87,7 @@ def _tapped(
     @functools.wraps(original)
     def log_and_publish(*arguments: Any, **named: Any) -> Any:
         try:  # first, for the database may be locked for seconds
-            publisher.publish(build(_fields(names, arguments, named)))
+            publisher.publish_made(lambda: build(_fields(names, arguments, named)))
         except Exception as error:  # noqa: BLE001 - it is counted, and trading goes on
             _count(publisher, error, "an event could not be published")
         return original(*arguments, **named)

@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus.alerts import Alert
+from bus.alerts import Action, AgentAction, Alert, Severity
 from bus.conversion import text_of
+from publisher.cost import PublishCost
 
 #: Of the queue's room, the share that is kept for what must not be refused, a CRITICAL or a trade.
 _RESERVED_SHARE: Final = 0.1
@@ -43,7 +44,9 @@ class Flush:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-Item = tuple[int, Alert, Receipt | None] | Flush
+#: When it was published, the alert, and who waits for it.
+Given = tuple[int, Alert, Receipt | None]
+Item = Given | Flush
 
 
 @dataclass(slots=True)
@@ -85,13 +88,15 @@ class Handover:
         """Take at most `limit` alerts, the last tenth of which only urgent ones may use."""
         self.items: deque[Item] = deque()
         self.counters = Counters()
+        self.cost = PublishCost()
         self._ended = False
         self._limit = limit
         self._ordinary_limit = limit - max(int(limit * _RESERVED_SHARE), 1)
 
-    def put(self, item: Item, *, urgent: bool) -> bool:
+    def put(self, item: Given) -> bool:
         """Append an alert, or refuse it and count that; never waits."""
-        if len(self.items) < (self._limit if urgent else self._ordinary_limit):
+        waiting = len(self.items)
+        if waiting < self._ordinary_limit or (waiting < self._limit and _urgent(item[1])):
             self.items.append(item)  # the deque is the lock: append is atomic, and a few over the limit do no harm
             if not self._ended or not self._taken_back(item):
                 return True
@@ -103,7 +108,7 @@ class Handover:
         self._limit = self._ordinary_limit = 0
         self._ended = True
 
-    def _taken_back(self, item: Item) -> bool:
+    def _taken_back(self, item: Given) -> bool:
         """Remove an alert that came when the end had begun, unless the last look into the queue took it."""
         while True:
             try:
@@ -124,3 +129,10 @@ class Handover:
         """Remove up to `most` items, oldest first; the sender's thread only."""
         pop = self.items.popleft
         return [pop() for _ in range(min(len(self.items), most))]
+
+
+def _urgent(alert: Alert) -> bool:
+    """Whether an alert may use the room that is kept when ordinary ones fill the queue."""
+    if isinstance(alert, AgentAction):
+        return alert.action is not Action.HOLD
+    return alert.severity is Severity.CRITICAL

@@ -29,7 +29,7 @@ class AlertHandler(logging.Handler):
         try:
             if str(record.name).partition(".")[0] in _OWN:
                 return
-            self._publisher.publish(_alert_of(record))
+            self._publisher.publish_made(lambda: _alert_of(record))
         except Exception as error:  # noqa: BLE001 - a logging call must never raise
             self._publisher.attach_failed(error)
 

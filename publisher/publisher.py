@@ -1,6 +1,7 @@
 """The publisher that a trading process holds: it takes alerts and returns at once, whatever the bus does.
 
-`publish()` appends to a bounded deque on the caller's thread, and nothing else; one background thread (`Sender`)
+`publish()` appends to a bounded deque on the caller's thread, and nothing else, and measures now and then how long that
+took; one background thread (`Sender`)
 journals and sends. Any number of threads may publish through one publisher.
 """
 
@@ -12,11 +13,13 @@ import warnings
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import perf_counter_ns
 from types import TracebackType
 from typing import Final, Self
 
-from bus.alerts import Action, AgentAction, Alert, Severity
+from bus.alerts import Alert
 from bus.clock import Clock, SteadyClock, SystemClock
+from publisher.cost import NANOSECONDS
 from publisher.errors import PublisherClosed
 from publisher.handover import Handover, Receipt
 from publisher.sender import JOIN_GRACE_SECONDS, Sender
@@ -61,6 +64,9 @@ class PublisherStats:
     attach_failures: int
     errors: int
     last_error: str | None
+    timed_publishes: int  #: calls whose cost for the caller was measured: the first hundred, then each 16th
+    publish_seconds_sum: float  #: seconds that the caller spent in these
+    publish_seconds_max: float  #: seconds of the longest of these in the last minute, 0.0 when there was none
     running: bool
     daemons: tuple[DaemonStats, ...]
 
@@ -82,6 +88,7 @@ class Publisher(Shortcuts):
         self.settings = settings or PublisherSettings()
         self._clock = SteadyClock(clock or SystemClock())
         self._handover = Handover(self.settings.queue_limit)
+        self._cost = self._handover.cost
         self._sender = Sender(self.settings, self._handover, self._clock)
         self._ready = False
         self._closed = False
@@ -136,10 +143,18 @@ class Publisher(Shortcuts):
         Raises:
             PublisherClosed: This publisher was closed.
         """
+        if wait is not None or not self._cost.due():
+            return self._take(alert, wait)
+        began_ns = perf_counter_ns()
+        taken = self._take(alert, None)
+        self._cost.took(began_ns)
+        return taken
+
+    def _take(self, alert: Alert, wait: float | None) -> bool:
         if self._closed:
             raise PublisherClosed
         receipt = None if wait is None else Receipt()
-        taken = self._handover.put((self._clock.now_us(), alert, receipt), urgent=_urgent(alert))
+        taken = self._handover.put((self._clock.now_us(), alert, receipt))
         if self._finalizer is None:  # nobody called `start`: better late than never sent
             self._begin()
         return taken and (receipt is None or wait is None or receipt.wait(wait))
@@ -184,6 +199,7 @@ class Publisher(Shortcuts):
     def stats(self) -> PublisherStats:
         """Return what happened so far; cheap, and callable from any thread, also after `close`."""
         counters = self._handover.counters
+        cost = self._cost.figures(self._clock.monotonic())
         return PublisherStats(
             refused=counters.refused,
             queued=len(self._handover.items),
@@ -201,6 +217,9 @@ class Publisher(Shortcuts):
             attach_failures=counters.attach_failures,
             errors=counters.errors,
             last_error=counters.last_error,
+            timed_publishes=cost.timed,
+            publish_seconds_sum=cost.total_ns / NANOSECONDS,
+            publish_seconds_max=cost.longest_ns / NANOSECONDS,
             running=self._sender.running,
             daemons=tuple(
                 DaemonStats(daemon.endpoint, daemon.reachable, daemon.store_id, daemon.answering is not None)
@@ -278,10 +297,3 @@ def _ended_by(otherwise: str) -> str:
     # Where the interpreter keeps that; in a session at the prompt it ended nothing.
     error: type[BaseException] | None = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
     return otherwise if error is None else reason_of(error)
-
-
-def _urgent(alert: Alert) -> bool:
-    """Whether an alert may use the room that is kept when ordinary ones fill the queue."""
-    if isinstance(alert, AgentAction):
-        return alert.action is not Action.HOLD
-    return alert.severity is Severity.CRITICAL

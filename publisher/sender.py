@@ -8,6 +8,7 @@ ten times what appending costs (docs/design.md, *Hand-over*).
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import defaultdict, deque
@@ -18,7 +19,7 @@ from typing import Final
 import zmq
 
 from bus.alerts import NAME_LIMIT
-from bus.clock import MICROSECONDS, Clock, Moment
+from bus.clock import Clock, Moment
 from bus.conversion import text_of
 from bus.errors import AlertBusError, WireError
 from bus.sockets import open_publisher_control, open_publisher_data
@@ -29,6 +30,7 @@ from publisher.handover import Flush, Handover, Item, Receipt
 from publisher.outbox import Outbox
 from publisher.outboxes import Outboxes
 from publisher.packing import pack
+from publisher.progress import Progress
 from publisher.replaying import Replaying
 from publisher.settings import PublisherSettings
 
@@ -48,16 +50,6 @@ _PRUNE_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 2.0
 #: How much longer than its own limit a stop is waited for: past it only when a disk hangs.
 JOIN_GRACE_SECONDS: Final = 5.0
-#: What a limit for the trading loop's progress is cut to, so that no odd number stops the heartbeats.
-_PROGRESS_LIMITS_SECONDS: Final = (1.0, 366 * 86_400.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The trading loop's own sign of life, by the monotonic clock: a step of the other one accuses nobody."""
-
-    at: float
-    limit_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +78,8 @@ class Sender:
         self._settled = False
         self._failure: AlertBusError | None = None
         self._progress: Progress | None = None
+        #: Tells this publisher from any other, and from those before and after it under the same name.
+        self._run_id = os.urandom(16)
         self._busy_until = 0.0
         self._beats = Beats(settings.heartbeat_interval_seconds)
         self._prune_due = 0.0
@@ -145,9 +139,7 @@ class Sender:
 
     def progress(self, limit_seconds: float) -> None:
         """Note that the trading loop moved on, and by when it should again."""
-        shortest, longest = _PROGRESS_LIMITS_SECONDS
-        limit_us = int(min(max(shortest, limit_seconds), longest) * MICROSECONDS)
-        self._progress = Progress(self._clock.monotonic(), limit_us)
+        self._progress = Progress.made(self._clock.monotonic(), limit_seconds)
 
     @property
     def running(self) -> bool:
@@ -306,9 +298,7 @@ class Sender:
         now = Moment.now(self._clock)
         # The clock in which the stream's stamps are written, as it would be now if nobody had set it since.
         clock_us = max((outbox.began and outbox.began.unset_us(now)) or now.wall_us, 0)
-        progressed_us = None
-        if progress is not None:
-            progressed_us = max(clock_us - int((self._clock.monotonic() - progress.at) * MICROSECONDS), 0)
+        cost = self._handover.cost.figures(self._clock.monotonic()) if outbox.own else None
         return Heartbeat(
             stream=outbox.stream,
             source=outbox.source,
@@ -320,8 +310,12 @@ class Sender:
             journal_alerts=held,
             refused=self._counters.refused,
             volatile=self._outboxes.volatile,
-            progressed_us=progressed_us,
+            progressed_us=progress.at_us(clock_us, self._clock.monotonic()) if progress else None,
             progress_limit_us=progress.limit_us if progress else None,
+            run=self._run_id if outbox.own else None,
+            timed_publishes=cost.timed if cost else None,
+            publish_ns=cost.total_ns if cost else None,
+            publish_longest_ns=cost.longest_ns if cost else None,
             store_id=store_id or "",
         )
 

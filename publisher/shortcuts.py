@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import perf_counter_ns
 from typing import Any
 
 from bus.alerts import Action, AgentAction, Alert, RiskEvent, Severity
 from publisher.attaching import attach
+from publisher.cost import PublishCost
 
 
 class Shortcuts(ABC):
     """`risk_event`, `agent_action` and `attach` on top of `publish`; for `Publisher` and `RecordingPublisher`."""
 
+    _cost: PublishCost
+
     @abstractmethod
     def publish(self, alert: Alert, *, wait: float | None = None) -> bool:
         """Hand an alert over; see `Publisher.publish`."""
+
+    @abstractmethod
+    def _take(self, alert: Alert, wait: float | None) -> bool:
+        """Do what `publish` does, without a look at the clock: whoever called has looked at it first."""
+
+    def publish_made(self, make: Callable[[], Alert]) -> bool:
+        """Make an alert and publish it; for what listens to a program, whose caller pays for the making, too.
+
+        Returns:
+            As `Publisher.publish` without `wait`.
+
+        Raises:
+            PublisherClosed: This publisher was closed.
+        """
+        began_ns = perf_counter_ns() if self._cost.due() else 0
+        taken = self._take(make(), None)
+        if began_ns:
+            self._cost.took(began_ns)
+        return taken
 
     @abstractmethod
     def attach_failed(self, error: Exception) -> None:
@@ -63,12 +86,16 @@ class Shortcuts(ABC):
             pydantic.ValidationError: A field can't be carried; it names the field.
             PublisherClosed: This publisher was closed.
         """
+        began_ns = perf_counter_ns() if wait is None and self._cost.due() else 0
         fields: dict[str, Any] = {
             "event_type": event_type, "severity": severity, "description": description, "agent_name": agent_name,
             "symbol": symbol, "value": value, "threshold": threshold, "action_taken": action_taken, "pnl": pnl,
             "position": position,
         }  # fmt: skip
-        return self.publish(RiskEvent(**_with_optional(fields, extra, occurred_at)), wait=wait)
+        taken = self._take(RiskEvent(**_with_optional(fields, extra, occurred_at)), wait)
+        if began_ns:
+            self._cost.took(began_ns)
+        return taken
 
     def agent_action(  # noqa: PLR0913, PLR0917 - the signature of YoopRL's log_agent_action
         self,
@@ -113,12 +140,16 @@ class Shortcuts(ABC):
             pydantic.ValidationError: A field can't be carried; it names the field.
             PublisherClosed: This publisher was closed.
         """
+        began_ns = perf_counter_ns() if wait is None and self._cost.due() else 0
         fields: dict[str, Any] = {
             "agent_name": agent_name, "symbol": symbol, "action": action, "quantity": quantity, "price": price,
             "reward": reward, "rationale": rationale, "confidence": confidence, "state": state, "pnl": pnl,
             "position": position,
         }  # fmt: skip
-        return self.publish(AgentAction(**_with_optional(fields, extra, occurred_at)), wait=wait)
+        taken = self._take(AgentAction(**_with_optional(fields, extra, occurred_at)), wait)
+        if began_ns:
+            self._cost.took(began_ns)
+        return taken
 
     def attach(self, db_manager: object) -> int:
         """Publish whatever is logged through YoopRL's `DatabaseManager` from now on; never raises, now or later.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic, perf_counter_ns
 from types import TracebackType
 from typing import Self
 
 from bus.alerts import Alert
+from publisher.cost import NANOSECONDS, PublishCost
 from publisher.errors import PublisherClosed
 from publisher.publisher import PublisherStats
 from publisher.shortcuts import Shortcuts, closing_reason
@@ -28,6 +30,7 @@ class RecordingPublisher(Shortcuts):
         self.close_reason: str | None = None
         self._stored = stored
         self._full = full
+        self._cost = PublishCost()
 
     def start(self, timeout: float = 5.0) -> Self:  # noqa: ARG002 - the publisher's signature
         """Do nothing; see `Publisher.start`.
@@ -44,6 +47,14 @@ class RecordingPublisher(Shortcuts):
         Raises:
             PublisherClosed: It was closed.
         """
+        if wait is not None or not self._cost.due():
+            return self._take(alert, wait)
+        began_ns = perf_counter_ns()
+        taken = self._take(alert, None)
+        self._cost.took(began_ns)
+        return taken
+
+    def _take(self, alert: Alert, wait: float | None) -> bool:
         self._check_open()
         if self._full:
             self.refused.append(alert)
@@ -64,6 +75,7 @@ class RecordingPublisher(Shortcuts):
     def stats(self) -> PublisherStats:
         """Return what a publisher that sent all of it at once would say."""
         published = len(self.alerts)
+        cost = self._cost.figures(monotonic())
         stored = published if self._stored else 0
         return PublisherStats(
             refused=len(self.refused),
@@ -82,6 +94,9 @@ class RecordingPublisher(Shortcuts):
             attach_failures=len(self.attach_errors),
             errors=len(self.attach_errors),
             last_error=None,
+            timed_publishes=cost.timed,
+            publish_seconds_sum=cost.total_ns / NANOSECONDS,
+            publish_seconds_max=cost.longest_ns / NANOSECONDS,
             running=self.close_reason is None,
             daemons=(),
         )

@@ -15,7 +15,6 @@ from bus.clock import Clock
 from bus.errors import AlertBusError, ConfigurationError
 from subscriber.channels.channel import ChannelConfig
 from subscriber.deliveries import Button, PlannedDelivery
-from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.receipts import ReceiptKeeper
 from subscriber.delivery.worker import DeliveryWorker, ShowRehearsal, WorkerSettings
 from subscriber.desks import fallbacks_of, set_up_desks
@@ -26,6 +25,7 @@ from subscriber.intake.correspondence import Correspondence
 from subscriber.intake.ingest import Ingest
 from subscriber.intake.notices import Notices
 from subscriber.intake.vigil import Vigil
+from subscriber.measuring import Gauges
 from subscriber.monitoring.metrics import Metrics
 from subscriber.policy.buttons import buttons_for
 from subscriber.policy.retry import RetryPolicy
@@ -77,7 +77,7 @@ class Assembly:
         self._store_errors_then = 0
         self._store_failed_at = float("-inf")
         self.desks = set_up_desks(configs, store, metrics=self.metrics, clock=clock, rng=rng, rehearsal=dry_run)
-        self._waiting = set(self.desks)
+        self._gauges = Gauges(store, self.desks, self.metrics, clock)
         self.switchboard = Switchboard(store, self.desks, metrics=self.metrics, clock=clock, wake=self.wake)
         self.book = RuleBook(rules, store=store, clock=clock, enabled=self.enabled, dry_run=dry_run)
         self._add_templates(rules)
@@ -238,29 +238,18 @@ class Assembly:
 
     def clock_was_set(self, step_us: int) -> None:
         """Let what the channels remember follow the wall clock, which was set forward by so much."""
+        self.metrics.clock_set()
         for desk in self.desks.values():
             desk.channel.memory.moved(step_us)
 
     def measure(self) -> None:
-        """Set the gauges that count what waits.
+        """Set the gauges that tell how things stand.
 
         Raises:
             StoreError: The database can't be used at the moment.
         """
         self._store_failed_lately()
-        counts = self.store.open_counts()
-        self._waiting |= counts.keys()  # what waits for a channel that is in no setting any more must be seen, too
-        for name in self._waiting:
-            self.metrics.queue(name, counts.get(name, 0), self.store.queue_oldest_us(name))
-        receipts = self.store.receipts_waiting()
-        for name, desk in self.desks.items():
-            desk.channel.memory.keep_again()
-            view = desk.view
-            self.metrics.channel_up(name, up=view.up)
-            self.metrics.breaker(name, is_open=view.breaker.state is not BreakerState.CLOSED)
-            self.metrics.held(name, view.held_until_us)
-            if desk.channel.receipts.comes:
-                self.metrics.receipts_waiting(name, receipts.get(name, 0))
+        self._gauges.measure()
 
     def not_ready(self) -> list[str]:
         """Say why alerts are not taken, stored or delivered at the moment; nothing where they are."""

@@ -12,7 +12,7 @@ from bus.errors import AlertBusError
 from subscriber.channels.building import build_channel
 from subscriber.channels.channel import ChannelConfig
 from subscriber.channels.memory import Changes, ChannelMemory
-from subscriber.deliveries import DigestKind, Message, Outcome
+from subscriber.deliveries import DigestKind, Message, Outcome, Window
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.meters import Meters
 from subscriber.monitoring.metrics import Metrics
@@ -60,7 +60,9 @@ def set_up_desks(
             memory=ChannelMemory(store.remembered(name), partial(_keep, store, name)),
             now_us=clock.now_us,
         )
-        metrics.add_channel(name, enabled=name not in off, receipts=channel.receipts.comes)
+        has_window = channel.window is not Window.NONE
+        metrics.add_channel(name, enabled=name not in off, receipts=channel.receipts.comes, window=has_window)
+        metrics.channel_succeeded(name, store.last_success_us(name))
         desks[name] = ChannelDesk(channel, clock, enabled=name not in off, meters=meters, rng=rng)
     for name, desk in desks.items():
         since_us = clock.now_us() - round(desk.pace_memory_seconds * MICROSECONDS)

@@ -14,7 +14,7 @@ from typing import Final
 
 from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
-from subscriber.deliveries import DeliveryState
+from subscriber.deliveries import DeliveryState, Why
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.reporting import WakeChannels
 from subscriber.logs import OncePerMinute
@@ -128,8 +128,10 @@ class Duties:
             return
         logger.warning("nobody acknowledged; another one is told", extra={**fields, "channel": channel})
         self._metrics.escalated(channel)
-        state = DeliveryState.SUPPRESSED if self._dry_run else DeliveryState.PENDING
-        self._metrics.entered(channel, state)
+        if self._dry_run:
+            self._metrics.suppressed(channel, Why.DRY_RUN)
+        else:
+            self._metrics.entered(channel, DeliveryState.PENDING)
         self._wake([channel])
 
     # --- silences -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -40,11 +41,16 @@ def most_connections() -> int:
     return max(_FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, most // 2))
 
 
-def bounded_protocol(most: int) -> type[asyncio.Protocol]:
-    """Return the protocol of one server's connections."""
+def bounded_protocol(most: int, answered: Callable[[int], None]) -> type[asyncio.Protocol]:
+    """Return the protocol of one server's connections.
+
+    Args:
+        most: How many of them may be open.
+        answered: Counts what is answered before the application hears of it, by its status.
+    """
 
     class OfOneServer(BoundedConnection):
-        book = ConnectionBook(most)
+        book = ConnectionBook(most, answered)
 
     return OfOneServer
 
@@ -52,7 +58,9 @@ def bounded_protocol(most: int) -> type[asyncio.Protocol]:
 class ConnectionBook:
     """Which connections of a server are open, and which of them have nothing to do."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, answered: Callable[[int], None]) -> None:
+        #: Counts an answer by its status.
+        self.answered = answered
         self._most = most
         self._open: set[BoundedConnection] = set()
         self._idle: dict[BoundedConnection, float] = {}  # since when, in the loop's seconds; the longest first
@@ -147,7 +155,7 @@ class BoundedConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on, or say that there is no place: only now, because what is not read yet would undo the answer."""
         if not self._has_place:
-            self._answer(b"503 Service Unavailable", _BUSY, b"retry-after: 5\r\n")
+            self._answer(503, b"Service Unavailable", _BUSY, b"retry-after: 5\r\n")
             return
         super().data_received(data)
         self.book.note(self)
@@ -166,17 +174,18 @@ class BoundedConnection(H11Protocol):
         """Answer what is no HTTP, unless an answer has begun."""
         del msg
         if self.idle or not self.cycle.response_started:
-            self._answer(b"400 Bad Request", _UNREADABLE)
+            self._answer(400, b"Bad Request", _UNREADABLE)
         else:
             self.transport.abort()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing of a stranger who asks for another protocol: he is answered in this one."""
 
-    def _answer(self, status: bytes, body: bytes, headers: bytes = b"") -> None:
+    def _answer(self, status: int, meaning: bytes, body: bytes, headers: bytes = b"") -> None:
+        self.book.answered(status)
         self.transport.write(
-            b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
             b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n%s\r\n%s"
-            % (status, len(body), headers, body)
+            % (status, meaning, len(body), headers, body)
         )
         self.transport.close()

@@ -26,17 +26,23 @@ _WAITING: Final = 1024
 _SERVER_LOG: Final = "uvicorn.error"
 
 
-def make_server(app: Callable[..., Any], *, end_streams: Callable[[], None] = lambda: None) -> uvicorn.Server:
+def make_server(
+    app: Callable[..., Any],
+    *,
+    end_streams: Callable[[], None] = lambda: None,
+    answered: Callable[[int], None] = lambda _status: None,
+) -> uvicorn.Server:
     """Return a server for the application; `run` serves until `should_exit` is set.
 
     Args:
         app: The application.
         end_streams: Ends what would go on for ever, when the server stops.
+        answered: Counts what the server answers by itself, without the application, by its status.
     """
     return _QuietServer(
         uvicorn.Config(
             app,
-            http=bounded_protocol(most_connections()),
+            http=bounded_protocol(most_connections(), answered),
             ws="none",
             backlog=_TAKEN_AT_ONCE,
             log_config=None,

@@ -13,8 +13,8 @@ import math
 import re
 import sys
 import threading
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
@@ -38,6 +38,8 @@ PINNED: Final[Mapping[str, int]] = {
     "alembic": logging.WARNING,
     "sqlalchemy": logging.WARNING,
 }
+#: Levels that are counted, the highest first, and their words.
+_COUNTED: Final = ((logging.CRITICAL, "critical"), (logging.ERROR, "error"), (logging.WARNING, "warning"))
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 #: Control characters, line separators, and marks that reorder what a terminal shows.
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -75,6 +77,22 @@ def configure_logging(
     logging.captureWarnings(capture=True)
 
 
+@contextmanager
+def counted_records(count: Callable[[str], None]) -> Iterator[None]:
+    """Count what the log says, whichever logger says it, until the block ends.
+
+    Args:
+        count: Is called with `warning`, `error` or `critical` for each record of that level, in the thread that logs.
+    """
+    handler = _Counter(count)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
 def log_uncaught() -> None:
     """Log what no code caught, in any thread; Python itself would print it past the redactor."""
     sys.excepthook = _log_uncaught
@@ -85,6 +103,19 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace:
     if issubclass(kind, KeyboardInterrupt):
         return
     logger.critical("uncaught exception", exc_info=(kind, error or kind(), trace))
+
+
+class _Counter(logging.Handler):
+    """Counts records of warnings and of what is worse; writes nothing, so it can't be its own cause."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._count = count
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record; one that can't be counted is no trouble of whoever logs."""
+        with suppress(Exception):
+            self._count(next(word for lowest, word in _COUNTED if record.levelno >= lowest))
 
 
 class _Handler(logging.StreamHandler[TextIO]):

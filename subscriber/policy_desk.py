@@ -14,7 +14,7 @@ from uuid import UUID
 from bus.alerts import Alert
 from bus.clock import MICROSECONDS, Clock
 from bus.errors import ConfigurationError
-from subscriber.deliveries import DeliveryState
+from subscriber.deliveries import DeliveryState, Why
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.errors import StoreError
 from subscriber.monitoring.metrics import Metrics
@@ -152,7 +152,7 @@ class PolicyDesk:
         if acknowledged.new:
             self._metrics.acknowledged(via)
         for channel, count in acknowledged.suppressed.items():
-            self._metrics.entered(channel, DeliveryState.SUPPRESSED, count)
+            self._metrics.suppressed(channel, Why.ACKNOWLEDGED, count)
         return acknowledged
 
     def resume(self, channel: str, author: str, via: str) -> bool:
@@ -160,6 +160,7 @@ class PolicyDesk:
         desk = self._desks[channel]
         paused = desk.resume()
         self._metrics.channel_up(channel, up=desk.up)
+        self._metrics.channel_paused(channel, paused=desk.paused)
         if paused:
             try:
                 self._store.record_change(ChangeKind.CHANNEL_RESUMED, author, via, {"channel": channel})

@@ -148,6 +148,7 @@ class Reloader:
                 self._in_force, self._loaded_us, self._waiting = digest, result.at_us, waiting
                 self._refused = None
                 self._metrics.config_loaded(result.at_us)
+            self._metrics.config_refused(refused=self._refused is not None)
         self._metrics.config_reloaded(loaded=result.loaded)
         self._tell(result)
         self._record(result, author, digest)

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -33,6 +33,7 @@ from subscriber.deliveries import Message
 from subscriber.duties import Duties
 from subscriber.greeting import greeting
 from subscriber.http_server import make_server
+from subscriber.logs import counted_records
 from subscriber.monitoring.listening import open_listener
 from subscriber.monitoring.pinging import Pinger
 from subscriber.policy_desk import PolicyDesk
@@ -144,6 +145,7 @@ class Service:
                 show_rehearsal=self._show_rehearsal,
             )
             stack.callback(self._parts.close)
+            stack.enter_context(counted_records(self._parts.metrics.logged))
             self._timekeeper.on_step = self._parts.clock_was_set
             self._set_up_policy()
             self._pinger = self._make_pinger()
@@ -215,7 +217,7 @@ class Service:
             not_ready=self._not_ready,
             page_folder=static_folder(),
         )
-        return make_server(app, end_streams=app.state.end_streams)
+        return make_server(app, end_streams=app.state.end_streams, answered=self._parts.metrics.answered)
 
     def _make_pinger(self) -> Pinger | None:
         ping = self._settings.ping
@@ -232,10 +234,14 @@ class Service:
             environment=HttpEnvironment.read(os.environ),
         )
         pinger.prepare()
+        self._parts.metrics.pinged(None, 0)
         return pinger
 
     def _start(self, stack: ExitStack) -> None:
         self._started_us = self._clock.now_us()
+        self._parts.metrics.started(self._started_us)
+        with suppress(AlertBusError):  # the housekeeping says what is wrong; it measures again in a second
+            self._parts.measure()  # whoever looks when it is ready sees how things stand, and no zeros
         self._parts.ingest.start()  # it binds, and so proves that no other daemon holds our leases
         stack.callback(self._stop_working)
         self._reloader.begin()
@@ -361,9 +367,9 @@ class Service:
                 self._reloader.look()
                 self._parts.book.refresh()
                 self._duties.turn()
-                self._parts.measure()
                 if self._pinger is not None:
                     self._parts.metrics.pinged(self._pinger.last_success_us, self._pinger.new_failures())
+                self._parts.measure()
             except AlertBusError as error:
                 logger.debug("housekeeping waits: %s", error)
             except Exception:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bus.clock import Clock
-from subscriber.deliveries import DeliveryState
+from subscriber.deliveries import DeliveryState, Why
 from subscriber.delivery.desk import ChannelDesk
 from subscriber.delivery.reporting import WakeChannels
 from subscriber.errors import StoreError
@@ -148,7 +148,7 @@ class Switchboard:
 
     def _tell(self, suppressed: Mapping[str, int], handed_over: Mapping[str, int]) -> None:
         for channel, count in suppressed.items():
-            self._metrics.entered(channel, DeliveryState.SUPPRESSED, count)
+            self._metrics.suppressed(channel, Why.DISABLED, count)
             told = {"channel": channel, "deliveries": count}
             logger.warning("suppressed what waited for a channel that is switched off", extra=told)
         for channel, count in handed_over.items():

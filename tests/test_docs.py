@@ -25,7 +25,7 @@ from tests.test_readme import ROOT, fences
 
 #: The design names what is still to come; everything else tells what is there.
 DESIGN: Final = ROOT / "docs" / "design.md"
-PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 PRESENT: Final = tuple(page for page in PAGES if page != DESIGN)
 YOOPRL: Final = (ROOT / "docs" / "yooprl.md").read_text(encoding="utf-8")
 

@@ -102,6 +102,7 @@ class Courier:
     def noted(self, outcome: Outcome, *, pauses: bool) -> None:
         """Tell people what an outcome, which the desk has taken, stops."""
         self._metrics.channel_up(self._desk.name, up=self._desk.up)
+        self._metrics.channel_paused(self._desk.name, paused=self._desk.paused)
         tell_stop(self._desk, outcome, pauses=pauses, clock=self._clock, announce=self._announce)
 
     def settle(self, late: LateAnswer) -> None:
@@ -136,7 +137,7 @@ class Courier:
         shift_us = shift_of(self._clock)
         now_us, unsaid = self._clock.now_us(), self._desk.holds.unsaid
         decision = decide(outcome, parcel.judged, self._settings.policy, now_us, self._rng, unsaid=unsaid)
-        self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds)
+        self._metrics.attempt_finished(self._desk.name, outcome.reason, seconds, str(parcel.head.alert.id))
         self._learn(outcome, decision, now_us)
         try:
             closed = self._record(attempt, parcel, outcome, decision, seconds, shift_us)

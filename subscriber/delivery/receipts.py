@@ -158,7 +158,7 @@ class ReceiptKeeper:
         noted = self._store.note_receipt(self._desk.channel.provider, [self._desk.name], told)
         if noted.new:
             now_us = self._clock.now_us()
-            self._metrics.receipt(self._desk.name, told, noted.delivered, waiting.accepted_us, now_us)
+            self._metrics.receipt(self._desk.name, told, noted.delivered, waiting.accepted_us, now_us, noted.alert_id)
         final = told.state.arrived or told.state is ReceiptState.FAILED
         self._store.postpone_receipt(waiting.attempt, None if final else self._again_us(waiting))
         return 0.0 if told.state is ReceiptState.FAILED else _BETWEEN_POLLS_SECONDS
@@ -236,6 +236,7 @@ class ReceiptKeeper:
             return
         pauses = self._desk.note_failed(outcome, hold, failed.opened_us)
         self._metrics.channel_up(self._desk.name, up=self._desk.up)
+        self._metrics.channel_paused(self._desk.name, paused=self._desk.paused)
         tell_stop(self._desk, outcome, pauses=pauses, clock=self._clock, announce=self._announce)
 
     def _report(self, failed: FailedReceipt, outcome: Outcome, decision: Decision, closed: Closed) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from bus.clock import MICROSECONDS, Clock
-from subscriber.deliveries import Decision, DeliveryState, DigestKind, Outcome, Reason, RetryAt, severity_of
+from subscriber.deliveries import Decision, DeliveryState, DigestKind, Outcome, Reason, RetryAt, Why, severity_of
 from subscriber.delivery.late import LateAnswer
 from subscriber.delivery.parcels import Parcel
 from subscriber.monitoring.metrics import Metrics
@@ -57,7 +57,7 @@ class Reporter:
             self._wake([closed.fallback])
 
     def _switched_off(self, done: SwitchedOff, fields: Mapping[str, object]) -> None:
-        self.entered(DeliveryState.SUPPRESSED, sum(done.suppressed.values()))
+        self._metrics.suppressed(self._channel, Why.DISABLED, sum(done.suppressed.values()))
         logger.warning("not delivered, and its channel was switched off meanwhile", extra=fields)
         for channel, count in done.handed_over.items():
             self._metrics.entered(channel, DeliveryState.PENDING, count)
@@ -85,6 +85,7 @@ class Reporter:
 
     def _taken(self, state: DeliveryState | None, kind: DigestKind | None, members: int) -> None:
         """Count an acceptance, and the arrival of which a receipt told before the acceptance was recorded."""
+        self._metrics.channel_succeeded(self._channel, self._clock.now_us())
         if kind is not None:
             self.entered(DeliveryState.FOLDED, members)
             self._metrics.digest_told(self._channel, kind, members)

@@ -16,7 +16,7 @@ from bus.clock import Clock, shift_of
 from bus.errors import AlertBusError
 from bus.topics import topic_of
 from bus.wire import encode_alert
-from subscriber.deliveries import DeliveryState, PlannedDelivery
+from subscriber.deliveries import DeliveryState, PlannedDelivery, Why
 from subscriber.logs import OncePerMinute
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store.incoming import Incoming
@@ -35,9 +35,12 @@ _MOST_WAITING: Final = 1000
 def count_deliveries(metrics: Metrics, accepted: Accepted) -> None:
     """Count the states that deliveries entered while alerts were stored."""
     for (channel, state), count in accepted.states.items():
-        metrics.entered(channel, state, count)
+        if state is not DeliveryState.SUPPRESSED:
+            metrics.entered(channel, state, count)
+    for (channel, why), count in accepted.suppressed.items():
+        metrics.suppressed(channel, why, count)
     for channel, count in accepted.replaced.items():
-        metrics.entered(channel, DeliveryState.SUPPRESSED, count)
+        metrics.suppressed(channel, Why.DEDUP, count)
 
 
 class Announcer:

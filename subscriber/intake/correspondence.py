@@ -16,6 +16,7 @@ from bus.clock import MICROSECONDS, Clock
 from bus.errors import AlertBusError
 from bus.wire import NOT_OFFERED, Ack, Control, Goodbye, Heartbeat, Replay, Unavailable, Welcome, encode_control
 from subscriber.intake.notices import Notices
+from subscriber.intake.publisher_figures import PublisherFigures
 from subscriber.intake.publisher_views import PublisherView, heard_view, told_apart, unheard_views
 from subscriber.intake.sequences import Position, Range, common
 from subscriber.intake.streams import OfferedStream
@@ -61,8 +62,15 @@ class Correspondence:
         self._streams: dict[bytes, OfferedStream] = {}
         #: Streams of which a publisher spoke in this turn.
         self._spoken_of: dict[bytes, OfferedStream] = {}
-        #: By source, monotonic seconds of the last heartbeat of an own stream, while the metric says that it is up.
-        self._beating: dict[str, float] = {}
+        self._figures = PublisherFigures(
+            metrics,
+            clock,
+            timeout_seconds=publisher_timeout_seconds,
+            shown_seconds=_DEAD_SHOWN_SECONDS,
+            ended_seconds=_REMEMBERED_SECONDS,
+        )
+        #: Numbers that are missing, in all streams together.
+        self._missing = 0
         self._sweep_at = 0.0
         self._control: zmq.Socket[bytes]
 
@@ -82,6 +90,7 @@ class Correspondence:
         wanted = known.wanted()
         if wanted:
             self._ask(known, wanted)
+        self._count_missing(known)
 
     def publishers(self) -> list[PublisherView]:
         """Return what is known of each publisher that beat since the daemon started, and of those the store knows of.
@@ -120,9 +129,10 @@ class Correspondence:
             self._hear_goodbye(known, message)
         self._send(known, identity, Welcome(store_id=self._store.store_id, version=alertbus_version()))
         self._acknowledge(known, identity)
-        if known.settled_goodbye and (beat := known.offers.own) is not None and not self._lives_any(beat.source):
-            self._metrics.publisher(beat.source, up=False, journal_alerts=0)
+        if known.settled_goodbye and (beat := known.offers.own) is not None:
+            self._figures.settled(beat.source)
         known.announced = max(known.announced, message.last)
+        known.told = max(known.told, message.last)
         self._spoken_of[known.stream] = known
 
     def look_for_missing(self) -> None:
@@ -133,6 +143,7 @@ class Correspondence:
             wanted = known.noticed(announced, self._clock.monotonic())
             if wanted:
                 self._ask(known, wanted)
+            self._count_missing(known)
 
     def hear_unavailable(self, identity: bytes, message: Unavailable) -> None:
         """Take a publisher's word that it can't send what it was asked for; somebody else may, or it is lost."""
@@ -151,6 +162,7 @@ class Correspondence:
         if not known.offers.identities():
             known.asked_to = 0  # what was asked over a connection that has ended is not coming any more
         known.offers.heard(identity, heartbeat, known.heard_at)
+        new = known.position.contiguous is None
         if known.position.contiguous is None and heartbeat.store_id in {None, self._store.store_id}:
             self._store.begin(known.stream, heartbeat.source, heartbeat.first_unacknowledged)
             self._read_position(known)
@@ -159,11 +171,8 @@ class Correspondence:
         known.clock.told(heartbeat.clock_us, heartbeat.last if heartbeat.own else None, monotonic_us)
         if not heartbeat.own:
             return  # an adopter beats for it, which is no sign of life
-        if known.goodbye is None:  # else it is closing, and beats until that is acknowledged
-            self._beating[heartbeat.source] = known.heard_at
-            self._metrics.publisher(
-                heartbeat.source, up=True, journal_alerts=heartbeat.journal_alerts, refused=heartbeat.refused
-            )
+        ahead_us = known.clock.ahead_us(self._clock.now_us(), monotonic_us)
+        self._figures.heard(heartbeat, new=new, closing=known.goodbye is not None, ahead_us=ahead_us)
         if known.heard_at >= known.noted_at + self._note_seconds:
             sign = SignOfLife(heartbeat.source, heartbeat.last, heartbeat.volatile)
             try:
@@ -184,18 +193,7 @@ class Correspondence:
             return
         known.goodbye = goodbye.reason
         logger.info("publisher said goodbye", extra={"source": goodbye.source, "reason": goodbye.reason})
-        if not self._lives_any(goodbye.source):
-            self._beating.pop(goodbye.source, None)
-            self._metrics.publisher(goodbye.source, up=False)
-
-    def _lives_any(self, source: str) -> bool:
-        return any(self._lives(other, source) for other in self._streams.values())
-
-    def _lives(self, known: OfferedStream, source: str) -> bool:
-        """Whether this is a stream that a running publisher of that name has begun."""
-        beat = known.offers.own
-        late = self._clock.monotonic() - known.offers.own_at > self._timeout_seconds
-        return beat is not None and beat.source == source and known.goodbye is None and not late
+        self._figures.said_goodbye(goodbye)
 
     # --- what the daemon says -------------------------------------------------------------------------------
 
@@ -213,7 +211,9 @@ class Correspondence:
         wanted = known.next_window(last)
         if wanted:
             self._read_position(known, max(end for _, end in wanted))
-        gone = known.offers.held_by_nobody(known.position.missing(last, last), now)
+        missing = known.position.missing(last, last)
+        self._count_holes(known, missing, last)
+        gone = known.offers.held_by_nobody(missing, now)
         if gone:
             self.lose(known, gone, "not held any more")
         for part in known.window(last, now):
@@ -234,6 +234,20 @@ class Correspondence:
         for identity, (first, last) in known.offers.share([part], now):
             self._send(known, identity, Replay(stream=known.stream, first=first, last=last))
             logger.info("asked for a replay", extra={"stream": known.stream.hex(), "first": first, "last": last})
+
+    def _count_holes(self, known: OfferedStream, missing: list[Range], last: int) -> None:
+        for _ in range(known.new_holes(missing, last)):
+            self._metrics.gap()
+
+    def _count_missing(self, known: OfferedStream) -> None:
+        """Keep the sum of what publishers told of and what has not come."""
+        if not known.stale:  # else it is not known at the moment
+            self._set_missing(known, known.position.outstanding(known.told))
+
+    def _set_missing(self, known: OfferedStream, outstanding: int) -> None:
+        self._missing += outstanding - known.outstanding
+        known.outstanding = outstanding
+        self._metrics.missing(self._missing)
 
     def lose(self, known: OfferedStream, gone: list[Range], why: str) -> None:
         """Record what nobody holds as lost, so that it never blocks what is behind it, and tell people."""
@@ -270,24 +284,35 @@ class Correspondence:
     def watch(self) -> None:
         """Notice publishers that fell silent, and let go of streams that nobody offers any more."""
         now = self._clock.monotonic()
-        for source in [source for source, at in self._beating.items() if now - at > self._timeout_seconds]:
-            del self._beating[source]
-            self._metrics.publisher(source, up=False)
+        self._figures.watch()
         for state in self._vigil.look():
             self._settle_ended(state, now)
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
-            for known in [known for known in self._streams.values() if _forgettable(known, now)]:
-                del self._streams[known.stream]
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        for known in [known for known in self._streams.values() if _forgettable(known, now)]:
+            self._set_missing(known, 0)
+            del self._streams[known.stream]
+        self._figures.sweep(self._vigil.accused)
+        for known in self._streams.values():
+            if known.outstanding and not known.offers.is_offered(now):  # another daemon may have got it since
+                self._read_position(known)
+                self._count_missing(known)
 
     def _settle_ended(self, state: StreamState, now: float) -> None:
         """Give up what a stream that has ended told of and what nobody has: it was in memory only, or a disk failed."""
         known = self.known(state.stream)
-        missing = known.position.missing(state.announced or 0, state.announced or 0)
+        announced = state.announced or 0
+        known.told = max(known.told, announced)
+        missing = known.position.missing(announced, announced)
+        self._count_holes(known, missing, announced)
         if not state.volatile or known.offers.is_offered(now):
             missing = known.offers.held_by_nobody(missing, now)
         if missing:
             self.lose(known, missing, "its publisher ended and left them nowhere")
+        self._count_missing(known)
 
     def _send(self, known: OfferedStream, identity: bytes, message: Control) -> None:
         try:

@@ -228,6 +228,7 @@ class Ingest:
         }
         attempt = 0
         while True:
+            began = self._clock.monotonic()
             try:
                 accepted = self._store.accept(self._batch, positions)
                 break
@@ -237,6 +238,7 @@ class Ingest:
                 if self._stopping.wait(_STORE_BACKOFF_SECONDS[min(attempt, len(_STORE_BACKOFF_SECONDS) - 1)]):
                     raise
                 attempt += 1
+        self._metrics.batch_stored(self._clock.monotonic() - began)
         self._stored(accepted)
 
     def _stored(self, accepted: Accepted) -> None:
@@ -245,6 +247,7 @@ class Ingest:
             if incoming.alert.id in new:
                 new.remove(incoming.alert.id)  # one batch may hold an alert twice: live and replayed
                 self._metrics.received((two_levels(incoming.topic),))
+                self._metrics.not_routed(incoming.not_routed)
         count_deliveries(self._metrics, accepted)
         self._metrics.duplicate(len(accepted.replayed) + len(accepted.duplicates))
         if accepted.recovered:

@@ -45,6 +45,15 @@ class PublisherClock:
         if last is not None:
             self.gave_out(last, monotonic_us)
 
+    def ahead_us(self, now_us: int, monotonic_us: int) -> int:
+        """Return by how many microseconds it is ahead of ours; negative when it is behind, 0 before any heartbeat.
+
+        Args:
+            now_us: Our own time.
+            monotonic_us: The same by our monotonic clock.
+        """
+        return max(self._ahead) + monotonic_us - now_us if self._ahead else 0
+
     def gave_out(self, last: int, monotonic_us: int) -> None:
         """Note that everything above a number was published later than that."""
         if self._marks and monotonic_us <= self._marks[-1][1]:
@@ -77,7 +86,7 @@ class PublisherClock:
         """Move a stamp to our clock; one that may be right as it is counts as whatever is younger."""
         if not self._ahead:
             return stamp_us
-        ahead_us = max(self._ahead) + monotonic_us - now_us
+        ahead_us = self.ahead_us(now_us, monotonic_us)
         if abs(ahead_us) <= _TOLERANCE_US:
             return stamp_us
         moved_us = stamp_us - ahead_us

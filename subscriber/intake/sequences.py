@@ -28,7 +28,7 @@ class Observation(Enum):
 class Position:
     """Where one stream stands."""
 
-    __slots__ = ("_ahead", "contiguous")
+    __slots__ = ("_ahead", "_numbers_ahead", "contiguous")
 
     def __init__(self, contiguous: int | None = None, ahead: Iterable[Range] = ()) -> None:
         """Begin where the store stands.
@@ -39,6 +39,7 @@ class Position:
         """
         self.contiguous = contiguous
         self._ahead: list[Range] = []
+        self._numbers_ahead = 0
         for first, last in ahead:
             self.settle(first, last)
 
@@ -75,6 +76,7 @@ class Position:
         high = bisect_right(ahead, last + 1, key=_first_of)
         if low < high:  # it overlaps or touches these
             first, last = min(first, ahead[low][0]), max(last, ahead[high - 1][1])
+        self._numbers_ahead += last - first + 1 - sum(end - begin + 1 for begin, end in ahead[low:high])
         ahead[low:high] = [(first, last)]
         self._absorb()
 
@@ -105,6 +107,15 @@ class Position:
             limit -= end - result[-1][0] + 1
         return result
 
+    def outstanding(self, last: int) -> int:
+        """Return how many numbers are missing up to `last` and the highest; 0 where the start is not known.
+
+        However broken the stream is, this costs nothing.
+        """
+        if self.contiguous is None:
+            return 0
+        return max(last, self.highest) - self.contiguous - self._numbers_ahead
+
     def has_gap(self) -> bool:
         """Whether a number below the highest is missing."""
         return self.contiguous is not None and bool(self._ahead)
@@ -125,7 +136,9 @@ class Position:
         if self.contiguous is None:
             return
         while self._ahead and self._ahead[0][0] <= self.contiguous + 1:
-            self.contiguous = max(self.contiguous, self._ahead.pop(0)[1])
+            first, last = self._ahead.pop(0)
+            self._numbers_ahead -= last - first + 1
+            self.contiguous = max(self.contiguous, last)
 
 
 def common(ranges: Iterable[Range], others: Sequence[Range]) -> list[Range]:

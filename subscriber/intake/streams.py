@@ -39,9 +39,13 @@ class OfferedStream:
     announced: int = 0  #: the highest number of which a heartbeat or goodbye of this turn told
     asked_to: int = 0  #: the end of the window that was asked for; 0 when none is open
     asked_at: float = float("-inf")  #: monotonic seconds when it was
+    told: int = 0  #: the highest number of which any heartbeat or goodbye told
+    outstanding: int = 0  #: numbers that are missing, as the metric has them
     target: int = 0  #: up to where numbers are to be had, in several windows
     clock: PublisherClock = field(default_factory=PublisherClock)
     _patience_seconds: float = _PATIENCE_SECONDS
+    #: What was missing when it was last looked at, rising.
+    _holes: list[Range] = field(default_factory=list)
     _just_came: bool = False  #: whether the last window is complete, and the next one follows it
     _came_when_asked: int = 0
     _contiguous_then: int | None = None
@@ -91,6 +95,16 @@ class OfferedStream:
         if tail:
             return last
         return highest if stuck else 0
+
+    def new_holes(self, missing: list[Range], last: int) -> int:
+        """Remember what is missing up to `last`; return how many holes are new, and not the rest of one that was."""
+        index = count = 0
+        for first, end in missing:
+            while index < len(self._holes) and self._holes[index][1] < first:
+                index += 1
+            count += index == len(self._holes) or self._holes[index][0] > end
+        self._holes = missing + [(max(first, last + 1), end) for first, end in self._holes if end > last]
+        return count
 
     def wanted(self) -> int:
         """Return up to where to ask now that data came, or 0: the next window, or a new hole."""

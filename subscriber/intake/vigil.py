@@ -51,7 +51,7 @@ class Vigil:
         Args:
             store: Knows what was told.
             announcer: Tells.
-            metrics: Shows hung loops.
+            metrics: Shows whom people were told of.
             clock: The daemon's.
             timeout_seconds: How long a publisher may be silent.
             market_hours: When silence and hung loops are told; None is always.
@@ -74,6 +74,9 @@ class Vigil:
         #: The last heartbeats of each stream's own publisher, and of whoever adopted it.
         self._own: dict[bytes, Heartbeat] = {}
         self._adopted: dict[bytes, Heartbeat] = {}
+        #: Sources whose silence people were told of, and those whose hung loop they were told of.
+        self.accused: frozenset[str] = frozenset()
+        self._hanging: frozenset[str] = frozenset()
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """Note a heartbeat; an adopter's is no sign of life."""
@@ -81,7 +84,6 @@ class Vigil:
             self._liveness.heard(heartbeat.stream, self._clock.monotonic())
             self._began.setdefault(heartbeat.stream, self._clock.monotonic())
             self._own[heartbeat.stream] = heartbeat
-            self._metrics.publisher_hung(heartbeat.source, hung=accounts.overdue_us(heartbeat) > 0)
         else:
             self._adopted[heartbeat.stream] = heartbeat
 
@@ -124,6 +126,7 @@ class Vigil:
             if held_back is not None:
                 logger.warning("publishers can't be watched: %s", error, extra={"held_back": held_back})
             return []
+        self._show(watched, now)
         self._forget_all_but({state.stream for state in watched})
         return [state for state in watched if state.ended and self._liveness.silent(state.stream, now)]
 
@@ -138,6 +141,28 @@ class Vigil:
             self._judge_silence(state, state.silence, now)
         if state.hang is not None:
             self._judge_ended_loop(state, state.hang)
+
+    def _show(self, watched: list[StreamState], now: float) -> None:
+        """Show whom people were told of and of no end of it: what was read before this look's judgement, so one late.
+
+        After its goodbye nobody is accused any more, whether people have read of that or not; and a loop does not hang
+        in a process that is not heard.
+        """
+        accused = frozenset(
+            state.source
+            for state in watched
+            if state.silence is not None and state.silent_us is not None and state.goodbye is None
+        )
+        hanging = frozenset(
+            state.source
+            for state in watched
+            if state.hang is not None and not state.ended and self._liveness.beats(state.stream, now)
+        )
+        for source in accused ^ self.accused:
+            self._metrics.publisher_silent(source, silent=source in accused)
+        for source in hanging ^ self._hanging:
+            self._metrics.publisher_hung(source, hung=source in hanging)
+        self.accused, self._hanging = accused, hanging
 
     def _was_there(self, state: StreamState) -> bool:
         """Whether there is somebody to accuse: heard by a daemon once, or known by the journal that was left."""

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from subscriber.monitoring.access import Access, AccessGate
 from subscriber.monitoring.answers import ErrorCode, Fields, problem, success
 from subscriber.monitoring.channels_api import ChannelParts, add_channels
+from subscriber.monitoring.counting import CountedAnswers
 from subscriber.monitoring.describing import describe
 from subscriber.monitoring.documented import told
 from subscriber.monitoring.error_answers import Unbroken, add_error_answers
@@ -63,6 +64,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     app.add_middleware(Unbroken)
     app.add_middleware(SharedWith, origins=parts.access.origins)
     app.add_middleware(SafeHeaders, origins=parts.access.origins)
+    app.add_middleware(CountedAnswers, answered=parts.metrics.answered)
     add_error_answers(app)
     _add_health(app, parts)
     add_channels(app, parts.channels, parts.access)

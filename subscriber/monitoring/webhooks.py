@@ -195,7 +195,8 @@ class _WebhookDesk:
         if not noted.new or noted.channel is None:  # one that comes before our own commit is settled by that
             return None
         now_us = self._clock.now_us()
-        self._metrics.receipt(noted.channel, receipt, noted.delivered, noted.accepted_us, now_us)
+        told = (noted.delivered, noted.accepted_us, now_us, noted.alert_id)
+        self._metrics.receipt(noted.channel, receipt, *told)
         return noted.channel if receipt.state is ReceiptState.FAILED else None
 
     def _hear(self, inbound: Inbound) -> None:

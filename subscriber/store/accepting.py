@@ -68,6 +68,7 @@ class Accepting(StorePart):
             recovered=recovered,
             deliveries=planned.by_channel(),
             states=planned.states,
+            suppressed=planned.suppressed,
             replaced=planned.replaced,
         )
 

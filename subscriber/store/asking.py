@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, bindparam, func, or_, select
 
-from subscriber.deliveries import Reason
+from subscriber.deliveries import DeliveryState, Reason
 from subscriber.store import schema
 from subscriber.store.changes import Fields
 from subscriber.store.history import History
@@ -72,6 +72,29 @@ class Asking(History, Latencies):
                 connection.scalar(_oldest, {"channel_name": channel, "rank": priority}) for priority in _PRIORITIES
             ]
         return min((moment for moment in oldest if moment is not None), default=None)
+
+    def queue_overdue_us(self, channel: str) -> int | None:
+        """Return when the oldest alert was published that waits for nothing but a channel, or None.
+
+        What a digest, a silence or quiet hours hold until a later time does not count before that time; what was tried
+        and waits for its next try does. As dear as what is held is long: nothing of it is in an index.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        given = {"channel_name": channel, "now": self._now_us()}
+        with self.database.reading() as connection:
+            oldest = [connection.scalar(_overdue, {**given, "rank": priority}) for priority in _PRIORITIES]
+        return min((moment for moment in oldest if moment is not None), default=None)
+
+    def dead_counts(self) -> dict[str, int]:
+        """Count the deliveries that are dead, by channel, also for those that have none; reads no other deliveries.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            return {row.channel: row.dead for row in connection.execute(_dead_counts)}
 
     def last_success_us(self, channel: str) -> int | None:
         """Return when a channel's provider last took a message, or None.
@@ -162,6 +185,38 @@ _counts: Final = select(_queue.c.channel, _queue.c.status, func.count()).group_b
 _oldest: Final = select(func.min(_queue.c.published_us)).where(
     _queue.c.channel == bindparam("channel_name"), _queue.c.priority == bindparam("rank"), schema.OPEN
 )
+# As `_oldest`: the first entry of the index that is not held. What was tried has a time of its own.
+_overdue: Final = (
+    select(_queue.c.published_us)
+    .where(
+        _queue.c.channel == bindparam("channel_name"),
+        _queue.c.priority == bindparam("rank"),
+        schema.OPEN,
+        or_(
+            _queue.c.due_at <= bindparam("now", type_=BigInteger),
+            _queue.c.last_reason.is_not(None),
+            _queue.c.retries > 0,
+            _queue.c.status == DeliveryState.IN_DOUBT.value,
+        ),
+    )
+    .order_by(_queue.c.published_us)
+    .limit(1)
+)
+# From one channel to the next by the index of channels and states: neither database skips to them by itself.
+_channels: Final = select(func.min(_queue.c.channel).label("channel")).cte("channels", recursive=True)
+_all_channels: Final = _channels.union_all(
+    select(select(func.min(_queue.c.channel)).where(_queue.c.channel > _channels.c.channel).scalar_subquery()).where(
+        _channels.c.channel.is_not(None)
+    )
+)
+_dead_counts: Final = select(
+    _all_channels.c.channel,
+    select(func.count())
+    .where(_queue.c.channel == _all_channels.c.channel, _queue.c.status == DeliveryState.DEAD.value)
+    .correlate(_all_channels)
+    .scalar_subquery()
+    .label("dead"),
+).where(_all_channels.c.channel.is_not(None))
 # One reason at a time, for the same reason.
 _newest: Final = (
     select(_attempt)

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from bus.clock import shift_of
-from subscriber.deliveries import DeliveryState
+from subscriber.deliveries import DeliveryState, Why
 from subscriber.store import schema
 from subscriber.store.beginnings import begin_and_end
 from subscriber.store.bulk import BulkInsert, Row
@@ -25,6 +25,7 @@ _insert_alerts: Final = BulkInsert(schema.alert, ALERT_COLUMNS, returning="id")
 _insert_deliveries: Final = BulkInsert(schema.notification_queue, DELIVERY_COLUMNS)
 _CHANNEL: Final = DELIVERY_COLUMNS.index("channel")
 _STATE: Final = DELIVERY_COLUMNS.index("status")
+_WHY: Final = DELIVERY_COLUMNS.index("why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,16 @@ class Accepted:
     recovered: int = 0  #: numbers that were lost and arrived after all
     deliveries: Mapping[str, int] = field(default_factory=dict)  #: how many were planned now, by channel
     states: Mapping[tuple[str, DeliveryState], int] = field(default_factory=dict)  #: the same, by channel and state
+    suppressed: Mapping[tuple[str, Why], int] = field(default_factory=dict)  #: those of them that are, by why
     #: How many that waited are told by newer ones now, and so became suppressed, by channel.
     replaced: Mapping[str, int] = field(default_factory=dict)
 
 
 class Planned(NamedTuple):
-    """What was planned for new alerts: `Accepted.states` and `Accepted.replaced`."""
+    """What was planned for new alerts: `Accepted.states`, `Accepted.suppressed` and `Accepted.replaced`."""
 
     states: Mapping[tuple[str, DeliveryState], int]
+    suppressed: Mapping[tuple[str, Why], int]
     replaced: Mapping[str, int]
 
     def by_channel(self) -> dict[str, int]:
@@ -96,7 +99,9 @@ def store_new(
     _insert_deliveries.run(connection, rows)
     counted = Counter([(row[_CHANNEL], row[_STATE]) for row in rows])
     states = {(channel, DeliveryState(word)): count for (channel, word), count in counted.items()}
-    return inserted, others, Planned(states, applied.replaced)
+    reasons = Counter([(row[_CHANNEL], row[_WHY]) for row in rows if row[_WHY] is not None])
+    suppressed = {(channel, Why(word)): count for (channel, word), count in reasons.items()}
+    return inserted, others, Planned(states, suppressed, applied.replaced)
 
 
 class Inserting(StorePart):
@@ -111,5 +116,6 @@ class Inserting(StorePart):
             replayed=tuple(found.alert.id for found in others),
             deliveries=planned.by_channel(),
             states=planned.states,
+            suppressed=planned.suppressed,
             replaced=planned.replaced,
         )

@@ -7,7 +7,7 @@ is stored: the newest attempts stand at the end of `attempt_channel_reason_close
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, bindparam, func, select
@@ -40,6 +40,13 @@ class Acceptance:
     def seconds(self) -> float:
         """From publication to acceptance; 0 where the clocks disagree."""
         return max(self.at_us - self.published_us, 0) / MICROSECONDS
+
+
+class Unacknowledged(NamedTuple):
+    """The CRITICAL alerts that nobody acknowledged."""
+
+    alerts: int  #: at most MOST_COUNTED
+    oldest_us: int | None  #: when the first of these was stored; None without any
 
 
 class Latencies(StorePart):
@@ -83,6 +90,15 @@ class Latencies(StorePart):
         with self.database.reading() as connection:
             return connection.scalar(_unacknowledged, {"since_us": since_us}) or 0
 
+    def unacknowledged_since(self, since_us: int) -> Unacknowledged:
+        """Tell the same, and since when the oldest of these alerts is stored.
+
+        Raises:
+            StoreError: The database can't be used at the moment.
+        """
+        with self.database.reading() as connection:
+            return Unacknowledged(*connection.execute(_unacknowledged_oldest, {"since_us": since_us}).one())
+
 
 _lead: Final = (
     select(func.min(_link.c.delivery_id))
@@ -113,12 +129,15 @@ _alert_of: Final = (
     .order_by(_link.c.delivery_id)
     .limit(1)
 )
-_unacknowledged: Final = select(func.count()).select_from(
-    select(_alert.c.id)
+_waiting: Final = (
+    select(_alert.c.stored_us)
     .where(
         UNACKNOWLEDGED,
         _alert.c.published_us >= bindparam("since_us", type_=BigInteger),
     )
+    .order_by(_alert.c.published_us)
     .limit(MOST_COUNTED)
     .subquery()
 )
+_unacknowledged: Final = select(func.count()).select_from(_waiting)
+_unacknowledged_oldest: Final = select(func.count(), func.min(_waiting.c.stored_us))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from subscriber.deliveries import Delivery, DeliveryState
 from subscriber.receipts import Receipt
@@ -42,6 +43,7 @@ class Noted:
     channel: str | None = None  #: whose message it is; None while nobody knows
     delivered: int = 0  #: deliveries that are `delivered` by it
     accepted_us: int | None = None  #: when the provider's acceptance was recorded; None where it was not yet
+    alert_id: UUID | None = None  #: whose it is, of a digest the first one's; None while nobody knows
 
 
 @dataclass(frozen=True, slots=True)

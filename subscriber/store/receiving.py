@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
@@ -79,6 +80,7 @@ class Receiving(Identity):
             of.attempt.channel,
             sum(state is DeliveryState.DELIVERED for state in ended.values()),
             _accepted_us(of.attempt),
+            UUID(bytes=of.deliveries[0].alert_id) if of.deliveries else None,
         )
 
     def due_receipts(self, channel: str, limit: int = 20, again_seconds: float = 30) -> list[WaitingReceipt]:

@@ -12,10 +12,13 @@ once; nobody asks more than once a minute, and only of a database that is too la
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, Table, func, literal_column, select, text, union_all
 
+from subscriber.errors import StoreError
 from subscriber.store import schema
 from subscriber.store.part import StorePart
 
@@ -38,8 +41,33 @@ class Size:
         return min(self.alerts, max(1, -(-size_bytes * self.alerts // max(self.bytes, 1))))
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the database takes of its disk, and what that disk has, in bytes."""
+
+    database: int  #: SQLite: the file and its log; PostgreSQL: as the server says
+    disk_free: int | None = None  #: None where a server keeps the database: its disk is not seen
+    disk_size: int | None = None
+
+
 class Sizing(StorePart):
     """Measuring."""
+
+    def room(self) -> Room:
+        """Return what the database takes, and what is left.
+
+        Raises:
+            StoreError: The database can't be used at the moment, or its disk can't be asked.
+        """
+        with self.database.reading() as connection:
+            if self.database.is_postgresql:
+                return Room(int(connection.scalar(_DATABASE_BYTES) or 0))
+            file = Path(connection.execute(_FILE).scalar_one())
+        try:
+            disk = disk_usage(file.parent)
+            return Room(file.stat().st_size + _size_of(Path(f"{file}-wal")), disk.free, disk.total)
+        except OSError as error:
+            raise StoreError(f"The disk of the database can't be asked: {error.strerror}.") from error
 
     def size(self, enough_bytes: int = 0) -> Size:
         """Return how much is stored.
@@ -58,6 +86,14 @@ class Sizing(StorePart):
             if files <= enough_bytes:
                 return Size(files, alerts)
             return Size(sum(_row_bytes(connection, table) for table in schema.metadata.tables.values()), alerts)
+
+
+def _size_of(file: Path) -> int:
+    """Return how large a file is that may be gone."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _file_bytes(connection: Connection, table: Table) -> int:
@@ -83,6 +119,8 @@ def _mean_row(table: Table) -> Select[Any]:
 
 
 _alerts: Final = select(func.count()).select_from(_alert)
+_DATABASE_BYTES: Final = text("SELECT pg_database_size(current_database())")
+_FILE: Final = text("SELECT file FROM pragma_database_list WHERE name = 'main'")
 _USED_PAGES: Final = text(
     "SELECT (pages.page_count - free.freelist_count) * size.page_size "
     "FROM pragma_page_count AS pages, pragma_freelist_count AS free, pragma_page_size AS size"

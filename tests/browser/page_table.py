@@ -130,8 +130,8 @@ def switches(page: Page, site: Site, control: Control) -> None:
             sure.click()
         page.wait_for_timeout(300)
         wait_until(lambda enabled=enabled: _enabled(site, control.name) is not enabled, PATIENCE_SECONDS)  # type: ignore[misc]
-        page.wait_for_function(
-            "([node, wanted]) => node.getAttribute('aria-checked') === wanted",
+        page.wait_for_function(  # the stream may tell it before the answer comes, until which no click counts
+            "([node, wanted]) => node.ariaChecked === wanted && node.ariaBusy === 'false'",
             arg=[control.element, str(not enabled).lower()],
         )
 

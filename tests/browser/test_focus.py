@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import Site
-from tests.support.record_pages import focused, open_view
+from tests.support.record_pages import expect_focus, open_view
 
 
 def test_focus_after_acknowledging_goes_to_the_next_and_then_to_the_heading(site: Site, page: Page) -> None:
@@ -16,10 +16,10 @@ def test_focus_after_acknowledging_goes_to_the_next_and_then_to_the_heading(site
     expect(rows).to_have_count(2)
     page.get_by_role("button", name="Acknowledge SECOND_STOP TNA").press("Enter")
     expect(rows).to_have_count(1)
-    assert focused(page) == "FIRST_STOP TNA"
+    expect_focus(page, "FIRST_STOP TNA")
     page.get_by_role("button", name="Acknowledge FIRST_STOP TNA").press("Enter")
     expect(rows).to_have_count(0)
-    assert focused(page) == "alertbus"
+    expect_focus(page, "alertbus")
 
 
 def test_focus_after_closing_a_message_stays_in_the_page(site: Site, page: Page) -> None:
@@ -27,7 +27,7 @@ def test_focus_after_closing_a_message_stays_in_the_page(site: Site, page: Page)
     page.get_by_role("switch", name="WhatsApp").press("Space")
     page.get_by_role("button", name="Close the message: WhatsApp is off.").press("Enter")
     expect(page.locator(".toast")).to_have_count(0)
-    assert focused(page) == "alertbus"
+    expect_focus(page, "alertbus")
 
 
 def test_focus_after_ending_silences_goes_to_the_next_and_then_to_the_heading(site: Site, page: Page) -> None:
@@ -38,5 +38,4 @@ def test_focus_after_ending_silences_goes_to_the_next_and_then_to_the_heading(si
         page.get_by_role("button", name=f"End silence {number}", exact=True).press("Enter")
         page.get_by_role("button", name="End it now").press("Enter")
         expect(page.get_by_role("button", name=f"End silence {number}", exact=True)).to_have_count(0)
-        page.wait_for_timeout(300)
-        assert focused(page) == then
+        expect_focus(page, then)

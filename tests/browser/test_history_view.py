@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from bus.alerts import RiskEvent, Severity
 from tests.support.browser import PHONE, AxeCheck, Browsing, OpenPage, Shoot, Site
-from tests.support.record_pages import focused, open_story, open_view, row_of
+from tests.support.record_pages import expect_focus, open_story, open_view, row_of
 
 _HISTORY = re.compile(r"/history(\?|$)")
 
@@ -112,13 +112,13 @@ def test_filters_that_are_chosen_stand_in_the_address_and_go_away_again(site: Si
     expect(page.get_by_role("row")).to_have_count(4)
     page.get_by_label("Symbol").fill("UPRO")
     expect(page.get_by_role("heading", name="Nothing fits")).to_be_visible()
-    assert "severity=WARNING" in page.url
-    assert "symbol=UPRO" in page.url
+    expect(page).to_have_url(re.compile("severity=WARNING"))
+    expect(page).to_have_url(re.compile("symbol=UPRO"))
     page.get_by_role("button", name="Take the filter severity: WARNING away").click()
     expect(page.get_by_role("row")).to_have_count(2)
     page.get_by_role("button", name="Clear all", exact=True).click()
     expect(page.get_by_role("row")).to_have_count(7)
-    assert "?" not in page.url
+    expect(page).not_to_have_url(re.compile(r"\?"))
 
 
 def test_older_alerts_come_page_by_page_until_the_oldest(site: Site, page: Page) -> None:
@@ -188,7 +188,7 @@ def test_row_opens_the_story_and_focus_comes_back_to_it(site: Site, page: Page) 
     dialog = open_story(page, name)
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
-    assert focused(page) == f"{name}, open its story"
+    expect_focus(page, f"{name}, open its story")
 
 
 def test_acknowledged_alert_bears_a_mark(site: Site, page: Page) -> None:
@@ -199,8 +199,7 @@ def test_acknowledged_alert_bears_a_mark(site: Site, page: Page) -> None:
     expect(page.get_by_role("row").nth(1)).to_contain_text("acknowledged")
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [None, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("scheme", "viewport"), [("dark", None), ("light", PHONE)], ids=["desktop", "phone"])
 def test_history_is_accessible_and_fits(
     site: Site, open_page: OpenPage, axe_check: AxeCheck, shoot: Shoot, scheme: str, viewport: dict[str, int] | None
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import Site
-from tests.support.record_pages import dead_letter, focused, open_view
+from tests.support.record_pages import dead_letter, expect_focus, open_view
 
 #: By which key each kind of control is used, and how it is reached: by Tab, or by the arrows within its group.
 _KEYS = {
@@ -153,7 +153,7 @@ def test_channel_is_switched_off_and_on_by_keys(site: Site, page: Page) -> None:
     page.keyboard.press("Space")
     expect(switch).to_have_attribute("aria-checked", "false")
     expect(switch).to_have_attribute("aria-busy", "false")  # the stream may tell it before the answer comes
-    assert focused(page) == "WhatsApp"
+    expect_focus(page, "WhatsApp")
     page.keyboard.press("Space")
     expect(switch).to_have_attribute("aria-checked", "true")
 
@@ -175,7 +175,7 @@ def test_alert_is_found_opened_and_acknowledged_by_keys(site: Site, page: Page) 
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_contain_text("Acknowledged by somebody")
     page.keyboard.press("Escape")
-    assert focused(page) == "CRITICAL CIRCUIT_BREAKER UPRO, open its story"
+    expect_focus(page, "CRITICAL CIRCUIT_BREAKER UPRO, open its story")
     assert site.daemon.get(f"/alerts/{alert.id}")["acknowledgement"]["note"] == "on my way"
 
 
@@ -188,7 +188,7 @@ def test_dead_letter_is_selected_and_retried_by_keys(site: Site, page: Page) -> 
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Tab")
-    assert focused(page) == "Retry 1"
+    expect_focus(page, "Retry 1")
     page.keyboard.press("Enter")
     expect(page.locator("li.letter")).to_have_count(0)
 
@@ -211,7 +211,7 @@ def test_silence_is_added_extended_and_ended_by_keys(site: Site, page: Page) -> 
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(region).to_contain_text("1 h 59 min left")
+    expect(region).to_contain_text(re.compile(r"1 h 5\d min left"))
     page.get_by_role("button", name="End silence 2", exact=True).focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")

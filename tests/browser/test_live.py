@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from publisher import Publisher
 from tests.support.browser import Browsing, Site
-from tests.support.daemon import PREFIX
+from tests.support.daemon import PATIENCE_SECONDS, PREFIX
 from tests.support.record_pages import open_view
 
 
@@ -33,7 +33,7 @@ def test_live_publisher_that_says_goodbye_has_left_and_is_no_banner(site: Site, 
         expect(page.get_by_role("region", name="Publishers")).to_contain_text(
             re.compile("night_trader.*Beats", re.DOTALL)
         )
-        assert trader.flush(5)
+        assert trader.flush(PATIENCE_SECONDS)
     expect(page.get_by_role("region", name="Publishers")).to_contain_text(re.compile("night_trader.*Left", re.DOTALL))
     expect(page.locator(".banners")).to_have_count(0)
 

@@ -70,6 +70,7 @@ def test_react_card_toggle_persists_and_calls_the_handler(page: Page, front_end:
     toggle = page.get_by_role("switch", name="Telegram")
     toggle.click()
     expect(toggle).to_have_attribute("aria-checked", "false")
+    page.wait_for_function("window.heard.some(([name]) => name === 'toggled')")  # the stream may tell it before
     assert _heard(page, "toggled") == [{"channel": "telegram", "enabled": False}]
     states = {each["name"]: each["enabled"] for each in allowing_site.daemon.get("/status")["channels"]}
     assert states == {"telegram": False, "whatsapp": True}

@@ -60,6 +60,7 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
         "http_connections",
         "http_server",
         "latest_status",
+        "measuring",
         "policy_desk",
         "reloading",
         "rulebook",

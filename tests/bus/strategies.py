@@ -124,6 +124,10 @@ _heartbeats = st.builds(
     volatile=st.booleans(),
     progressed_us=st.none() | _numbers_from_0,
     progress_limit_us=st.none() | _numbers_from_0,
+    run=st.none() | _streams,
+    timed_publishes=st.none() | _numbers_from_0,
+    publish_ns=st.none() | _numbers_from_0,
+    publish_longest_ns=st.none() | _numbers_from_0,
     store_id=st.none() | _names,
 )
 

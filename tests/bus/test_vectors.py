@@ -75,7 +75,7 @@ def meaning_of_header(header: Header | None) -> dict[str, Any] | None:
 def encode(vector: dict[str, Any]) -> list[bytes]:
     meaning = vector["decoded"]
     if vector["message"] == "control":
-        fields = {**meaning, "stream": bytes.fromhex(meaning["stream"])} if "stream" in meaning else meaning
+        fields = meaning | {name: bytes.fromhex(meaning[name]) for name in ("stream", "run") if name in meaning}
         return [encode_control(_CONTROL.validate_python(fields))]
     alert = _ALERT.validate_python(meaning["alert"])
     place = meaning["header"]

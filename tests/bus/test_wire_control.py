@@ -75,6 +75,7 @@ def test_decode_control_without_optional_fields_takes_their_defaults() -> None:
     assert message == Heartbeat(**HEARTBEAT)
     assert isinstance(message, Heartbeat)
     assert (message.own, message.journal_alerts, message.refused, message.volatile) == (True, 0, 0, False)
+    assert (message.run, message.timed_publishes, message.publish_ns, message.publish_longest_ns) == (None,) * 4
 
 
 def test_decode_control_with_unknown_fields_and_elements_ignores_them() -> None:
@@ -141,6 +142,10 @@ def test_decode_control_of_other_version_is_refused_with_its_number(version: int
         frame(1, "heartbeat", {**HEARTBEAT, "source": b"trader"}),
         frame(1, "heartbeat", {**HEARTBEAT, "source": "x" * 129}),
         frame(1, "heartbeat", {**HEARTBEAT, "own": "yes"}),
+        frame(1, "heartbeat", {**HEARTBEAT, "run": STREAM[:15]}),
+        frame(1, "heartbeat", {**HEARTBEAT, "timed_publishes": -1}),
+        frame(1, "heartbeat", {**HEARTBEAT, "publish_ns": 0.5}),
+        frame(1, "heartbeat", {**HEARTBEAT, "publish_longest_ns": 2**63}),
         frame(1, "goodbye", {"stream": STREAM, "source": "a", "last": 1, "reason": ["closed"]}),
         b"\x93\x01\xa3ack\x81\xa6stream\xa2\xff\xfe",  # a text that is not UTF-8
         b"\x93\x01\xa3ack\xdf\xff\xff\xff\xff",

@@ -34,7 +34,7 @@ def trade(rig: Rig) -> None:
 
 def check_messages(server: ProviderServer) -> None:
     """CRITICAL once on each channel, the trade on Telegram only, HOLD and INFO nowhere."""
-    server.wait_for_accepted(3, timeout=20.0)
+    server.wait_for_accepted(3)
     assert sorted((message.provider, message.text.split("\n")[0].strip("*")) for message in server.accepted) == [
         ("telegram", "🔴 CRITICAL DRAWDOWN_BREACH TNA"),
         ("telegram", "🟢 BUY TNA 10 @ 41.20"),
@@ -89,7 +89,7 @@ def test_alert_by_meta_arrives_on_whatsapp(tmp_path: Path) -> None:
     with TlsProxy() as proxy, Rig(tmp_path, {**credentials, **proxy.environment}) as rig:
         with rig.daemon():
             assert rig.publish("Margin call", "--severity", "CRITICAL", "--wait", "20").returncode == 0
-            proxy.server.wait_for_accepted(1, timeout=20.0)
+            proxy.server.wait_for_accepted(1)
         assert [message.provider for message in proxy.server.accepted] == ["meta"]
 
 
@@ -118,7 +118,7 @@ def test_three_publishers_at_once_need_no_configuration(rig: Rig, provider: Prov
             )
         ]
         assert [process.wait(60) for process in processes] == [0, 0, 0]
-        provider.wait_for_accepted(12, timeout=30.0)
+        provider.wait_for_accepted(12)
         publishers = {publisher["source"] for publisher in rig.api("/status")["publishers"]}
     assert len(publishers) == 2  # both traders run as `python -c`, and are told apart by their streams
     heads = sorted(message.text.split("\n")[0].strip("*") for message in provider.accepted)
@@ -133,5 +133,5 @@ def test_notification_channels_switches_without_code(rig: Rig, provider: Provide
     rig.environ["NOTIFICATION_CHANNELS"] = channels
     with rig.daemon():
         assert rig.publish("Only here", "--severity", "CRITICAL", "--wait", "20").returncode == 0
-        provider.wait_for_accepted(1, timeout=20.0)
+        provider.wait_for_accepted(1)
     assert [message.provider for message in provider.accepted] == ["telegram" if channels == "telegram" else "twilio"]

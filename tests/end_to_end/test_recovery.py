@@ -46,7 +46,7 @@ def test_daemon_killed_with_stored_alerts_delivers_each_of_them_after_a_restart(
     provider.telegram.always(None)
     provider.twilio.always(None)
     with rig.daemon():
-        provider.wait_for_accepted(10, timeout=60.0)
+        provider.wait_for_accepted(10)
         wait_until(lambda: all(channel["backlog"] == 0 for channel in rig.api("/status")["channels"]), 20.0)
     assert heads(provider) == {(name, text): 1 for name in ("telegram", "twilio") for text in texts}
 
@@ -59,7 +59,7 @@ def test_daemon_killed_in_mid_send_sends_again_and_says_that_it_may_be_a_repeat(
     provider.telegram.script(held)
     daemon = rig.start()
     publish(rig, "in doubt")
-    provider.wait_for_accepted(2, timeout=20.0)
+    provider.wait_for_accepted(2)
     daemon.kill()
     held.release()
     with rig.daemon():
@@ -106,7 +106,7 @@ def test_alert_published_while_no_daemon_runs_stays_journaled_and_is_drained(
         drained = rig.publish("--drain", "--wait", "30")
         assert drained.returncode == 0, drained.stderr
         assert drained.stdout.startswith("1 of 1 alerts drained")
-        provider.wait_for_accepted(2, timeout=20.0)
+        provider.wait_for_accepted(2)
     assert heads(provider) == {("telegram", "nobody there"): 1, ("twilio", "nobody there"): 1}
 
 
@@ -120,7 +120,7 @@ def test_database_that_is_locked_delays_alerts_and_loses_none(rig: Rig, provider
             other.execute("ROLLBACK")
         other.close()
         assert rig.publish("--drain", "--wait", "30").returncode == 0
-        provider.wait_for_accepted(2, timeout=30.0)
+        provider.wait_for_accepted(2)
     assert heads(provider) == {("telegram", "locked out"): 1, ("twilio", "locked out"): 1}
 
 

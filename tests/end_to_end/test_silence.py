@@ -96,7 +96,7 @@ def test_trader_that_closes_is_never_told_of(rig: Rig) -> None:
     with rig.daemon():
         with trader_on(rig) as trader:
             trader.publish(3)
-            assert trader.order("close", timeout=20.0)["settled"]
+            assert trader.order("close", timeout=60.0)["settled"]
         let_a_witness_die(rig)
         assert told(rig) == [("PUBLISHER_SILENT", "other_trader")]
 
@@ -122,7 +122,7 @@ def test_trader_that_crashes_while_no_daemon_runs_leaves_what_drain_delivers(
     """It never starts again; its death is told as well, for nobody could hear it."""
     with trader_on(rig) as trader:
         trader.order("critical", text="the last word")
-        assert trader.order("flush", timeout=20.0)["flushed"]
+        assert trader.order("flush", timeout=60.0)["flushed"]
         trader.kill()
     with rig.daemon():
         drained = rig.publish("--drain", "--wait", "30")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bus.alerts import Severity
 from publisher import Publisher, PublisherSettings
 from publisher import sender as module
 from tests.publisher.builders import alert, journals, python, remains
@@ -52,12 +53,12 @@ def test_publish_last_moment_is_journaled(
     def published_meanwhile(self: module.Sender, stop: object, now: float) -> bool:
         if not over(self, stop, now):  # type: ignore[arg-type]
             return False
-        self._handover.put((1, alert(7), None), urgent=False)
+        self._handover.put((1, alert(7), None))
         return True
 
     monkeypatch.setattr(module.Sender, "_over", published_meanwhile)
     publisher.close(timeout=0.0)
-    assert publisher._handover.put((1, alert(8), None), urgent=True) is False
+    assert publisher._handover.put((1, alert(8, Severity.CRITICAL), None)) is False
     (journal,) = journals(folder)
     assert journal.held() == 1
 

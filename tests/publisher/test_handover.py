@@ -8,18 +8,23 @@ from collections.abc import Callable
 
 import pytest
 
-from publisher.handover import Counters, Flush, Handover, Item, Receipt
+from bus.alerts import Severity
+from publisher.handover import Counters, Flush, Given, Handover, Item, Receipt
 from tests.publisher.builders import alert
 
 
-def item(number: int = 1) -> Item:
+def item(number: int = 1) -> Given:
     return number, alert(number), None
+
+
+def urgent(number: int = 1) -> Given:
+    return number, alert(number, Severity.CRITICAL), None
 
 
 def test_put_below_the_limit_keeps_the_order() -> None:
     """First in, first out."""
     handover = Handover(1_000)
-    assert all(handover.put(item(number), urgent=False) for number in range(5))
+    assert all(handover.put(item(number)) for number in range(5))
     assert [entry[0] for entry in handover.take(3) if not isinstance(entry, Flush)] == [0, 1, 2]
     assert len(handover.take(100)) == 2
     assert handover.take(100) == []
@@ -28,7 +33,7 @@ def test_put_below_the_limit_keeps_the_order() -> None:
 def test_put_full_queue_refuses_and_counts() -> None:
     """Ordinary alerts leave the last tenth to urgent ones."""
     handover = Handover(1_000)
-    taken = [handover.put(item(), urgent=False) for _ in range(950)]
+    taken = [handover.put(item()) for _ in range(950)]
     assert (taken.count(True), taken.count(False)) == (900, 50)
     assert handover.counters.refused == 50
 
@@ -37,8 +42,8 @@ def test_put_urgent_uses_the_reserved_room_and_no_more() -> None:
     """Even what is urgent can't fill the memory."""
     handover = Handover(1_000)
     for _ in range(1_000):
-        handover.put(item(), urgent=False)
-    taken = [handover.put(item(), urgent=True) for _ in range(150)]
+        handover.put(item())
+    taken = [handover.put(urgent()) for _ in range(150)]
     assert (taken.count(True), taken.count(False)) == (100, 50)
     assert handover.counters.refused == 150
 
@@ -46,18 +51,18 @@ def test_put_urgent_uses_the_reserved_room_and_no_more() -> None:
 def test_put_after_room_was_made_is_taken_again() -> None:
     """A refusal is of the moment."""
     handover = Handover(1_000)
-    while handover.put(item(), urgent=False):
+    while handover.put(item()):
         pass
     handover.take(1)
-    assert handover.put(item(), urgent=False)
+    assert handover.put(item())
 
 
 def test_end_refuses_whatever_comes() -> None:
     """When the sender's thread has ended nothing may seem to be taken."""
     handover = Handover(1_000)
     handover.end()
-    assert not handover.put(item(), urgent=True)
-    assert not handover.put(item(), urgent=False)
+    assert not handover.put(urgent())
+    assert not handover.put(item())
     assert handover.counters.refused == 2
 
 
@@ -77,7 +82,7 @@ def test_put_last_look_came_between_check_and_append_is_refused() -> None:
     """Else it would be lost in silence: nobody looks into the queue any more."""
     handover = Handover(1_000)
     handover.items = Deque(handover.end)
-    assert handover.put(item(), urgent=False) is False
+    assert handover.put(item()) is False
     assert (handover.counters.refused, list(handover.items)) == (1, [])
 
 
@@ -90,7 +95,7 @@ def test_put_taken_by_the_last_look_is_taken() -> None:
         handover.take(10)
 
     handover.items = Deque(last_look)
-    assert handover.put(item(), urgent=False) is True
+    assert handover.put(item()) is True
     assert handover.counters.refused == 0
 
 
@@ -104,7 +109,7 @@ def test_put_many_threads_against_the_end_takes_or_refuses_each() -> None:
         def work(base: int, handover: Handover = handover, promised: list[int] = promised,
                  start: threading.Barrier = start) -> None:  # fmt: skip
             start.wait()
-            promised.extend(base + n for n in range(300) if handover.put(item(base + n), urgent=True))
+            promised.extend(base + n for n in range(300) if handover.put(urgent(base + n)))
 
         threads = [threading.Thread(target=work, args=(1_000 * thread,)) for thread in range(4)]
         for thread in threads:
@@ -123,7 +128,7 @@ def test_put_many_threads_against_the_end_takes_or_refuses_each() -> None:
 def test_put_flush_full_queue_is_never_refused() -> None:
     """Otherwise `flush` could not tell when there is room again."""
     handover = Handover(1_000)
-    while handover.put(item(), urgent=True):
+    while handover.put(urgent()):
         pass
     mark = handover.put_flush()
     assert handover.items[-1] is mark
@@ -134,9 +139,7 @@ def test_refuse_many_threads_counts_each() -> None:
     """No refusal is lost, however many threads are refused at once."""
     handover = Handover(1_000)
     handover.end()
-    threads = [
-        threading.Thread(target=lambda: [handover.put(item(), urgent=False) for _ in range(500)]) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: [handover.put(item()) for _ in range(500)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -100,3 +100,12 @@ def test_use_after_close_raises_publisher_closed(use: Callable[[RecordingPublish
     publisher.close()
     with pytest.raises(PublisherClosed):
         use(publisher)
+
+
+def test_stats_measure_what_publishing_costs() -> None:
+    publisher = RecordingPublisher()
+    publisher.publish(alert())
+    publisher.risk_event("TEST_2", "INFO")
+    stats = publisher.stats()
+    assert stats.timed_publishes == 2
+    assert stats.publish_seconds_sum >= stats.publish_seconds_max > 0.0

@@ -128,5 +128,5 @@ def test_daemon_whose_database_goes_away_says_so_and_recovers_by_itself(
         wait_until(lambda: daemon.metric("alertbus_store_errors_total"))
         postgresql.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         wait_until(daemon.is_ready)
-        providers.wait_for_accepted(before + 1, provider="twilio", timeout=20)
+        providers.wait_for_accepted(before + 1, provider="twilio", timeout=60)
         assert daemon.get("/status")["running"]

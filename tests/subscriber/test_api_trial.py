@@ -230,7 +230,7 @@ def _tested_at_the_end_of(daemon: ServiceThread) -> dict[str, Any]:
         asked = pool.submit(daemon.post, "/test", {"channel": "whatsapp"})
         wait_until(lambda: daemon.service._store.open_counts().get("whatsapp"))
         daemon.service.ask_to_stop()
-        return results(asked.result(30))["whatsapp"]
+        return results(asked.result(60))["whatsapp"]
 
 
 def test_tests_at_once_beyond_the_bound_are_refused_and_health_still_answers(
@@ -249,14 +249,14 @@ def test_tests_at_once_beyond_the_bound_are_refused_and_health_still_answers(
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(daemon.post, "/test", {}) for _ in range(8)]
         for _ in asked:
-            assert began.acquire(timeout=30)
+            assert began.acquire(timeout=60)
         refused = daemon.http.post(f"{PREFIX}/test", json={})
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
         assert (refused.json()["status"], refused.json()["code"]) == ("error", "too_many_tests")
         assert daemon.http.get("/healthz").status_code == 200
         assert daemon.get("/status")["running"]
         answer.set()
-        assert [each.result(30) for each in asked] == [{"channels": []}] * 8
+        assert [each.result(60) for each in asked] == [{"channels": []}] * 8
     answer.set()
     assert daemon.post("/test", {}) == {"channels": []}
 

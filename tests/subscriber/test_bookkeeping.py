@@ -51,7 +51,7 @@ def keeping(store: Store, metrics: Metrics, clock: FakeClock, **changes: Any) ->
     try:
         yield bookkeeper
     finally:
-        bookkeeper.stop(10)
+        bookkeeper.stop(60)
         assert not bookkeeper._thread.is_alive()
 
 
@@ -59,6 +59,11 @@ def value(metrics: Metrics, name: str) -> float:
     found = metrics.registry.get_sample_value(f"alertbus_audit_{name}")
     assert found is not None
     return found
+
+
+def wait_audited(keeper: Bookkeeper, clock: FakeClock) -> None:
+    """Wait until an audit has ended; when the next one is due is decided after the metrics tell of it."""
+    wait_until(lambda: keeper._audit_at == clock.monotonic() + 3600)
 
 
 def stored(store: Store, count: int, first: int = 1) -> None:
@@ -201,10 +206,11 @@ def test_bookkeeping_audits_a_while_after_the_start_and_then_again(
     store: Store, metrics: Metrics, clock: FakeClock
 ) -> None:
     stored(store, 5)
-    with keeping(store, metrics, clock, retention_seconds=100 * DAY_SECONDS):
+    with keeping(store, metrics, clock, retention_seconds=100 * DAY_SECONDS) as keeper:
         assert (value(metrics, "timestamp_seconds"), value(metrics, "faults")) == (0, 0)
         clock.advance(30)
-        wait_until(lambda: value(metrics, "timestamp_seconds") == clock.now_us() / 1e6)
+        wait_audited(keeper, clock)
+        assert value(metrics, "timestamp_seconds") == clock.now_us() / 1e6
         spoil(store, "DELETE FROM alert WHERE sequence = 3")
         clock.advance(3600)
         wait_until(lambda: value(metrics, "faults") == 1)
@@ -259,8 +265,9 @@ def test_bookkeeping_of_an_audit_that_fails_keeps_what_was_found_and_when(
     def away(_self: Store, **_named: object) -> Audit:
         raise StoreError("The database is away.")
 
-    with keeping(store, metrics, clock, first_audit_seconds=0.0):
-        wait_until(lambda: value(metrics, "faults") == 1)
+    with keeping(store, metrics, clock, first_audit_seconds=0.0) as keeper:
+        wait_audited(keeper, clock)
+        assert value(metrics, "faults") == 1
         audited = value(metrics, "timestamp_seconds")
         monkeypatch.setattr(Store, "audit", away)
         clock.advance(3600)

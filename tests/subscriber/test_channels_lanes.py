@@ -135,6 +135,6 @@ def test_run_of_work_that_hangs_hands_its_late_result_over_and_frees_its_lane(tw
         run(two_lanes, hang, late)
     two_lanes.close()
     released.set()
-    assert heard.acquire(timeout=5)
-    assert heard.acquire(timeout=5)
+    assert heard.acquire(timeout=60)
+    assert heard.acquire(timeout=60)
     assert results == ["late", "late"]

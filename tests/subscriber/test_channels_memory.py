@@ -84,4 +84,4 @@ def test_moved_waits_for_nobody_who_keeps() -> None:
     memory.moved(-20)
     assert memory.values == Remembered(inbound_us=30, moved_to="7")
     may_end.set()
-    keeping.join(10)
+    keeping.join(60)

@@ -166,7 +166,7 @@ def test_questions_that_hang_delay_no_send(server: ProviderServer) -> None:
         assert channel.send(MESSAGE).accepted
         assert not any(question.done() for question in asked)
         server.twilio.release_all()
-        assert all(isinstance(question.result(20), Receipt) for question in asked)
+        assert all(isinstance(question.result(60), Receipt) for question in asked)
     channel.close()
     assert isinstance(refused, Outcome)
     assert refused.detail == "nothing was asked: all threads still hang in earlier questions"

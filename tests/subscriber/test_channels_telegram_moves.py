@@ -151,7 +151,7 @@ def test_move_takes_the_pace_along(server: ProviderServer) -> None:
 def test_sends_at_once_to_a_moved_group_all_arrive(server: ProviderServer) -> None:
     """The second thread learns of a move that the first has followed already; its message is no less lost."""
     telegram = channel(server, ChannelMemory())
-    both_ready = threading.Barrier(2, timeout=5)
+    both_ready = threading.Barrier(2, timeout=60)
     firsts = deque([both_ready.wait] * 2)
     provider = telegram._provider  # type: ignore[attr-defined]
     submit = provider.submit
@@ -167,7 +167,7 @@ def test_sends_at_once_to_a_moved_group_all_arrive(server: ProviderServer) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     telegram.close()
     assert [outcome.reason for outcome in outcomes] == [Reason.ACCEPTED] * 2
     assert sorted(targets(server)) == sorted([TELEGRAM_UPGRADED_GROUP, TELEGRAM_UPGRADED_TO] * 2)

@@ -45,7 +45,7 @@ def listening(answer: bytes) -> Iterator[int]:
         thread.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(60)
 
 
 def http(body: bytes, status: str = "200 OK") -> bytes:

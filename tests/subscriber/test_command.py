@@ -284,7 +284,7 @@ def test_command_answered_by_another_version_says_so(tmp_path: Path, data: Any, 
         thread.start()
         environ = daemon_environ({"ALERTBUS_HTTP_PORT": str(listener.getsockname()[1])}, tmp_path)
         ended = command(environ, tmp_path, *arguments)
-        thread.join(10)
+        thread.join(60)
     assert ended.code in {1, 2}
     assert ended.err.startswith("alertbus-subscriber: ")
 

@@ -137,8 +137,8 @@ def test_audit_beside_a_running_daemon_and_publisher_balances(tmp_path: Path) ->
                     ended = command(daemon.environ, tmp_path, "audit", "--journal", daemon.environ["ALERTBUS_JOURNAL"])
                     assert ended.code == 0, ended.out
             publisher.close(30)
-        wait_until(lambda: len(providers.accepted) >= 8, 30)
-        wait_until(lambda: command(daemon.environ, tmp_path, "audit", "--json").json["alerts"] >= 204, 30)
+        wait_until(lambda: len(providers.accepted) >= 8)
+        wait_until(lambda: command(daemon.environ, tmp_path, "audit", "--json").json["alerts"] >= 204)
         ended = command(daemon.environ, tmp_path, "audit", "--json")
         assert (ended.code, ended.json["faults"]) == (0, [])
         (stream,) = ended.json["streams"]

@@ -80,7 +80,7 @@ def test_hear_publisher_keeps_the_metrics_of_its_journal(intake: Intake, store: 
         wait_until(lambda: publisher.welcomes)
     assert up(intake) == 1
     assert intake.metric("publisher_journal_alerts", source="trader-1") == 7
-    assert intake.metric("publisher_refused_alerts", source="trader-1") == 3
+    assert intake.metric("publisher_refused_alerts_total", source="trader-1") == 3
     assert [(state.source, state.last_heard_us) for state in store.streams()] == [("trader-1", intake.clock.now_us())]
 
 

@@ -362,7 +362,7 @@ def test_wake_rings_for_every_thread_that_waits() -> None:
     wake.set()
     wait_until(lambda: len(woken) == 4)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
 
 def test_wake_without_a_ring_ends_with_its_time() -> None:
@@ -376,5 +376,5 @@ def _in_threads(count: int, act: Callable[[], object]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()

@@ -370,7 +370,7 @@ def test_duties_of_two_daemons_do_each_thing_once(store_url: str, store: Store, 
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         for daemon in daemons:
             daemon.duties.turn()
         steps = [sorted(step for _, step, _ in daemons[0].channels(alert)) for alert in alerts]

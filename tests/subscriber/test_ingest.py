@@ -57,6 +57,7 @@ def test_ingest_alerts_are_stored_planned_and_counted(intake: Intake, store: Sto
     ]
     assert intake.metric("alerts_received_total", topic="severity.CRITICAL") == 1
     assert intake.metric("alerts_received_total", topic="severity.INFO") == 1
+    assert intake.metric("alerts_not_routed_total") == 1
     assert intake.metric("deliveries_total", channel="telegram", state="pending") == 1
     assert intake.woken == ["telegram"]
 

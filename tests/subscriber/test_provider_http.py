@@ -73,7 +73,7 @@ def peer(serve: Callable[[socket.socket], None]) -> Iterator[str]:
         thread = threading.Thread(target=accept)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -218,7 +218,7 @@ def test_send_over_a_connection_that_the_provider_closed_while_idle_is_accepted(
         assert telegram.send(MESSAGE).accepted
         assert closed.wait(5)
         assert telegram.send(MESSAGE).accepted
-        thread.join(10)
+        thread.join(60)
 
 
 def test_send_over_a_connection_that_is_reset_in_the_moment_of_use_is_safe_to_repeat(
@@ -265,7 +265,7 @@ def test_sends_that_hang_at_one_provider_delay_no_other(server: ProviderServer, 
         assert not any(send.done() for send in sends)
         server.telegram.always(None)
         server.telegram.release_all()
-        outcomes: list[Outcome] = [send.result(10) for send in sends]
+        outcomes: list[Outcome] = [send.result(60) for send in sends]
     twilio.close()
     assert all(outcome.accepted for outcome in outcomes)
 

@@ -176,7 +176,7 @@ def test_failed_is_settled_once_by_whichever_daemon(bench: ReceiptsBench) -> Non
     for number in range(1, 61):
         fail(bench, f"SM{number}")
         keepers[number % 2].look()
-    wait_until(lambda: {bench.state(alert) for alert in alerts} == {"dead"}, 30)
+    wait_until(lambda: {bench.state(alert) for alert in alerts} == {"dead"})
     wait_until(lambda: bench.metric("deliveries_total", channel="whatsapp", state="dead") == 60)
 
 

@@ -251,7 +251,7 @@ def test_keeper_that_hangs_in_a_question_delays_no_send_and_no_other_channel(
     keeper.ask_to_stop()
     assert not keeper.join(0.01)
     released.set()
-    assert keeper.join(10)
+    assert keeper.join(60)
 
 
 def test_keeper_woken_looks_at_once(bench: ReceiptsBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ class Life:
         assert self.sender.store.failed_receipts([CHANNEL]) == []
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(10))
 def test_whatever_happens_the_ledger_balances_and_what_arrived_is_delivered(sender: Sender, seed: int) -> None:
     life = Life(sender, Random(seed))
     ranks: dict[int, int] = {}
@@ -175,7 +175,7 @@ def test_whatever_happens_the_ledger_balances_and_what_arrived_is_delivered(send
         assert sender.store.claim(CHANNEL, "worker", 60, 5) == []
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_a_person_does_as_well_the_ledger_balances(sender: Sender, seed: int) -> None:
     life = Life(sender, Random(seed))
     for _ in range(40):
@@ -301,7 +301,7 @@ def test_receipt_and_acceptance_that_overlap_wait_for_each_other(
     monkeypatch.setattr(owner, name, look_and_wait)
     thread = Thread(target=begins)
     thread.start()
-    assert looked.wait(10)
+    assert looked.wait(60)
     monkeypatch.undo()
     follows()
     ended.set()

@@ -88,7 +88,7 @@ def test_note_receipt_delivered_ends_the_delivery(sender: Sender) -> None:
     flight = sender.send()
     sender.clock.advance(3)
     noted = sender.tell("delivered", at_us=START_US + 1_000_000)
-    assert noted == Noted(new=True, channel=CHANNEL, delivered=1, accepted_us=START_US)
+    assert noted == Noted(new=True, channel=CHANNEL, delivered=1, accepted_us=START_US, alert_id=alert.id)
     delivery = sender.delivery(alert)
     assert (delivery["status"], delivery["finished_at"]) == ("delivered", START_US)
     row = sender.attempt(flight)
@@ -166,7 +166,7 @@ def test_receipt_before_the_acceptance_is_recorded_is_applied_with_it(
     flight = sender.begin()
     for word in states:
         noted = sender.tell(word, reference=flight.reference if named else "")
-        assert noted == Noted(new=True, channel=CHANNEL if named else None)
+        assert noted == Noted(new=True, channel=CHANNEL if named else None, alert_id=alert.id if named else None)
     assert sender.state(alert) == "pending"
     assert sender.end(flight, taken()) == Closed(DeliveryState(state))
     assert (sender.state(alert), sender.attempt(flight).receipt) == (state, receipt)

@@ -84,7 +84,7 @@ def test_end_cuts_what_is_waited_for_and_lets_nothing_begin(bot: TelegramBot, se
     poll.start()
     wait_until(lambda: server.telegram.rules.inbox.polled)
     bot.end()
-    poll.join(10)
+    poll.join(60)
     assert said[0].failure
     assert bot.ask("getMe").failure
     assert len(server.telegram.requests) == 1

@@ -176,7 +176,7 @@ def test_worker_stopped_while_the_provider_is_slow_records_its_answer(
     server.wait_for_requests(1, provider="telegram")
     worker.ask_to_stop()
     slow.release()
-    assert worker.join(10)
+    assert worker.join(60)
     assert bench.delivery(alert)["status"] == "accepted"
     assert len(server.telegram.accepted) == 1
 

@@ -118,7 +118,7 @@ def test_worker_stopped_while_it_sends_finishes_and_records(bench: Bench) -> Non
     worker.ask_to_stop()
     assert worker.join(0) is False
     answer.set()
-    assert worker.join(10) is True
+    assert worker.join(60) is True
     assert bench.delivery(first)["status"] == "accepted"
     assert (bench.delivery(second)["status"], len(channel.sent)) == ("pending", 1)
 
@@ -127,7 +127,7 @@ def test_worker_stopped_before_it_started_ends_at_once(bench: Bench) -> None:
     channel = ScriptedChannel()
     worker = bench.start(bench.desk(channel))
     worker.ask_to_stop()
-    assert worker.join(10)
+    assert worker.join(60)
     bench.add()
     assert channel.sent == []
 
@@ -141,7 +141,7 @@ def test_workers_idle_for_long_all_end_when_asked(bench: Bench) -> None:
     bench.wait_for(alert, "accepted")
     for worker in workers:
         worker.ask_to_stop()
-    assert all(worker.join(10) for worker in workers)
+    assert all(worker.join(60) for worker in workers)
 
 
 def test_workers_of_one_channel_send_at_once_but_share_its_pace(bench: Bench, clock: FakeClock) -> None:

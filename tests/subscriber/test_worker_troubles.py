@@ -110,7 +110,7 @@ def test_worker_close_fails_at_the_end_of_the_daemon_leaves_the_attempt_open(
     worker = bench.start(desk)
     wait_until(lambda: bench.metric("store_errors_total"))
     worker.ask_to_stop()
-    assert worker.join(10)
+    assert worker.join(60)
     (attempt,) = bench.delivery(alert)["attempts"]
     assert attempt["closed_us"] is None
     assert store.release_worker("worker") == 1

@@ -26,8 +26,8 @@ from tests.support.waiting import wait_until
 
 #: What Debian and what the project itself call the program.
 _PROGRAMS: Final = ("prometheus-alertmanager", "alertmanager")
-_START_SECONDS: Final = 30.0
-_POST_SECONDS: Final = 30.0
+_START_SECONDS: Final = 60.0
+_POST_SECONDS: Final = 60.0
 #: A new alert of a group that was told is told after so long; the default of 5 min would leave the storm untold.
 _GROUP_INTERVAL: Final = "30s"
 
@@ -117,23 +117,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-class Alertmanager:
-    """One Alertmanager process that tells two chats; it ends with the block."""
+class AlertmanagerProcess:
+    """One Alertmanager process; it ends with the block."""
 
-    def __init__(self, folder: Path, receivers: Mapping[str, Receiver], *, group_wait: str) -> None:
+    def __init__(self, folder: Path, configuration: Mapping[str, Any]) -> None:
         """Start nothing yet.
 
         Args:
             folder: Of its own; gets its configuration, data and log.
-            receivers: By name; each is told everything.
-            group_wait: Such as `30s`.
+            configuration: What `alertmanager.yml` would hold.
         """
         self._folder = folder
-        self._receivers = dict(receivers)
-        self._group_wait = group_wait
-        port = free_port()
-        self._http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=_POST_SECONDS, trust_env=False)
-        self._address = f"127.0.0.1:{port}"
+        self._configuration = dict(configuration)
+        #: Where Prometheus finds it: host and port.
+        self.address = f"127.0.0.1:{free_port()}"
+        self._http = httpx2.Client(base_url=f"http://{self.address}", timeout=_POST_SECONDS, trust_env=False)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -146,14 +144,14 @@ class Alertmanager:
         assert program is not None, "prometheus-alertmanager is not installed"
         self._folder.mkdir(parents=True)
         config, log = self._folder / "alertmanager.json", self._folder / "alertmanager.log"
-        config.write_text(json.dumps(self._configuration()), encoding="utf-8")  # JSON is YAML
+        config.write_text(json.dumps(self._configuration), encoding="utf-8")  # JSON is YAML
         with log.open("wb") as written:
             self._process = subprocess.Popen(
                 [
                     program,
                     f"--config.file={config}",
                     f"--storage.path={self._folder / 'data'}",
-                    f"--web.listen-address={self._address}",
+                    f"--web.listen-address={self.address}",
                     "--cluster.listen-address=",
                 ],
                 cwd=self._folder,
@@ -161,23 +159,26 @@ class Alertmanager:
                 stdout=written,
                 stderr=written,
             )
-        process = self._process
-        wait_until(lambda: process.poll() is not None or self._is_ready(), _START_SECONDS)
-        assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+        try:
+            process = self._process
+            wait_until(lambda: process.poll() is not None or self._is_ready(), _START_SECONDS)
+            assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, without a chance to do anything more."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(_START_SECONDS)
         self._http.close()
-
-    def take(self, alerts: Sequence[StormAlert]) -> None:
-        """Send it alerts, as Prometheus does."""
-        answer = self._http.post("/api/v2/alerts", json=[_posted(alert) for alert in alerts])
-        assert answer.status_code == 200, answer.text
 
     def _is_ready(self) -> bool:
         try:
@@ -185,21 +186,41 @@ class Alertmanager:
         except httpx2.TransportError:
             return False
 
-    def _configuration(self) -> dict[str, Any]:
-        return {
-            "route": {
-                "receiver": next(iter(self._receivers)),
-                "group_by": ["severity", "alertname"],
-                "group_wait": self._group_wait,
-                "group_interval": _GROUP_INTERVAL,
-                "repeat_interval": "4h",
-                "routes": [{"receiver": name, "continue": True} for name in self._receivers],
-            },
-            "receivers": [
-                {"name": name, "webhook_configs": [{"url": receiver.url, "send_resolved": False}]}
-                for name, receiver in self._receivers.items()
-            ],
-        }
+
+class Alertmanager(AlertmanagerProcess):
+    """One that tells two chats."""
+
+    def __init__(self, folder: Path, receivers: Mapping[str, Receiver], *, group_wait: str) -> None:
+        """Start nothing yet.
+
+        Args:
+            folder: Of its own; gets its configuration, data and log.
+            receivers: By name; each is told everything.
+            group_wait: Such as `30s`.
+        """
+        super().__init__(folder, _to_every_receiver(receivers, group_wait))
+
+    def take(self, alerts: Sequence[StormAlert]) -> None:
+        """Send it alerts, as Prometheus does."""
+        answer = self._http.post("/api/v2/alerts", json=[_posted(alert) for alert in alerts])
+        assert answer.status_code == 200, answer.text
+
+
+def _to_every_receiver(receivers: Mapping[str, Receiver], group_wait: str) -> dict[str, Any]:
+    return {
+        "route": {
+            "receiver": next(iter(receivers)),
+            "group_by": ["severity", "alertname"],
+            "group_wait": group_wait,
+            "group_interval": _GROUP_INTERVAL,
+            "repeat_interval": "4h",
+            "routes": [{"receiver": name, "continue": True} for name in receivers],
+        },
+        "receivers": [
+            {"name": name, "webhook_configs": [{"url": receiver.url, "send_resolved": False}]}
+            for name, receiver in receivers.items()
+        ],
+    }
 
 
 def _posted(alert: StormAlert) -> dict[str, Any]:

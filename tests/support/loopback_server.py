@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-_CLOSE_SECONDS = 10.0
+_CLOSE_SECONDS = 60.0
 # struct linger: two ints on POSIX, two shorts on Windows; zero seconds make close() send RST.
 _RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from enum import Enum
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
@@ -30,6 +32,8 @@ class PingServer(LoopbackServer):
         self.url = f"http://127.0.0.1:{self.port}/{TOKEN}"
         #: Method, target and headers of each request so far.
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        #: When one was answered by 200 last, in Unix seconds.
+        self.taken_at = 0.0
         self.answers: deque[int | Slow] = deque()
         self.body = b"OK"
         self.location: str | None = None
@@ -72,6 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(answer, Slow):
             self._stall(answer)
             return
+        if answer == HTTPStatus.OK:
+            self.server.taken_at = time.time()
         self.send_response(answer)
         self.send_header("Content-Length", str(len(self.server.body)))
         if self.server.location is not None:

@@ -193,7 +193,7 @@ class ProviderServer:
             )
 
     def wait_for_accepted(
-        self, count: int, *, provider: str | None = None, timeout: float = 5.0
+        self, count: int, *, provider: str | None = None, timeout: float = 60.0
     ) -> list[AcceptedMessage]:
         """Wait until so many messages are accepted, by one provider or by all, and return them.
 
@@ -204,7 +204,7 @@ class ProviderServer:
         return self._accepted(provider)
 
     def wait_for_requests(
-        self, count: int, *, provider: str | None = None, timeout: float = 5.0
+        self, count: int, *, provider: str | None = None, timeout: float = 60.0
     ) -> list[RecordedRequest]:
         """Wait until so many requests have arrived, answered or not, and return them.
 

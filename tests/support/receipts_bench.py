@@ -80,7 +80,7 @@ class ReceiptsBench(Bench):
         for keeper in self.keepers:
             keeper.ask_to_stop()
         for keeper in self.keepers:
-            assert keeper.join(10.0), "a keeper did not stop"
+            assert keeper.join(60.0), "a keeper did not stop"
         super().__exit__(None, None, None)
 
     def asked_desk(self, channel: AskedChannel) -> ChannelDesk:

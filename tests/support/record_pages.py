@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as Late
 
 from tests.support.browser import Site
 from tests.support.provider_faults import error, for_posts
 
 #: A code with which each stand-in refuses a message for good.
 _REFUSALS = {"telegram": None, "whatsapp": 21617}
+#: The name of what has the focus.
+_FOCUSED: Final = """() => {
+    let found = document.activeElement;
+    while (found?.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+    return found?.getAttribute('aria-label') ?? found?.textContent?.trim() ?? '';
+}"""
 
 
 def open_view(page: Page, site: Site, place: str) -> Page:
@@ -33,15 +40,15 @@ def open_story(page: Page, name: str) -> Locator:
     return dialog
 
 
-def focused(page: Page) -> Any:
-    """Return the name of what has the focus, inside the element: its label, or its text."""
-    return page.evaluate(
-        """() => {
-            let found = document.activeElement;
-            while (found?.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
-            return found?.getAttribute('aria-label') ?? found?.textContent?.trim() ?? '';
-        }"""
-    )
+def expect_focus(page: Page, name: str) -> None:
+    """Wait until what is named so has the focus, inside the element: by its label, or its text.
+
+    It may come there after what it follows is seen: the stream can tell of a change before the answer does.
+    """
+    try:
+        page.wait_for_function(f"name => ({_FOCUSED})() === name", arg=name)
+    except Late:
+        raise AssertionError(f"the focus is at {page.evaluate(_FOCUSED)!r}, not at {name!r}") from None
 
 
 def dead_letter(site: Site, text: str = "Refused for good", channel: str = "telegram") -> str:

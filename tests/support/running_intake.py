@@ -35,7 +35,7 @@ from tests.support.waiting import wait_until
 on_sqlite: Final = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 PUBLISHER_TIMEOUT_SECONDS: Final = 15.0
 _PORT_TRIES: Final = 5
-_GATE_SECONDS: Final = 10.0
+_GATE_SECONDS: Final = 60.0
 
 
 class FaultyStore(Store):
@@ -193,7 +193,7 @@ def running_intake(store: Store, clock: Clock, endpoints: tuple[str, str] | None
         with patch.object(ingest, "_POLL_MILLISECONDS", 5):  # so that a test's end does not wait for a poll's
             yield intake
     finally:
-        intake.ingest.stop(20.0)
+        intake.ingest.stop(60.0)
         assert not intake.ingest._thread.is_alive()
 
 

@@ -36,7 +36,7 @@ from bus.wire import (
 
 _ANY_PORT: Final = "tcp://127.0.0.1:*"
 _POLL_MILLISECONDS: Final = 2
-_JOIN_SECONDS: Final = 10.0
+_JOIN_SECONDS: Final = 60.0
 _NO_LOSS: Final = (NOT_OFFERED, "above the last")
 
 

@@ -22,7 +22,7 @@ from tests.support.provider_server import TELEGRAM_TOKEN, ProviderServer
 
 def ask_telegram_raw(server: ProviderServer) -> None:
     """Send a message by http.client, which shows as they are the ways in which a connection ends."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.request("POST", f"/bot{TELEGRAM_TOKEN}/sendMessage", TELEGRAM_BODY, TELEGRAM_HEADERS)
         connection.getresponse()
@@ -81,7 +81,7 @@ def test_client_of_a_hang_is_cut_off_when_the_server_closes() -> None:
         client = threading.Thread(target=ask)
         client.start()
         server.wait_for_requests(1)
-    client.join(5)
+    client.join(60)
     assert outcome == [requests.ConnectionError]
     assert server.telegram.accepted == []
 
@@ -94,7 +94,7 @@ def test_drip_answers_in_pieces_that_make_a_whole(server: ProviderServer) -> Non
 
 def test_drip_starts_with_the_status_line_and_stays_within_its_pieces(server: ProviderServer) -> None:
     server.hook.script(drip(4, 0.05))
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
         assert connection.recv(100) == b"HTTP"
 
@@ -132,6 +132,6 @@ def test_accept_then_drop_records_the_message_and_answers_nothing(server: Provid
 def test_accept_then_drop_of_a_bad_request_accepts_nothing(server: ProviderServer) -> None:
     server.telegram.script(accept_then_drop())
     with pytest.raises(requests.ConnectionError):
-        requests.post(f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage", json={}, timeout=5)
+        requests.post(f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage", json={}, timeout=60)
     assert server.telegram.accepted == []
     assert server.telegram.requests[0].verdict == "refused"

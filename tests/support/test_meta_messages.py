@@ -34,7 +34,7 @@ def send(server: ProviderServer, recipient: str = META_RECIPIENT, **changes: obj
     text = {"messaging_product": "whatsapp", "to": recipient, "type": "text", "text": {"body": "Drawdown"}}
     headers = {"Authorization": f"Bearer {META_TOKEN}"}
     url = f"{server.url}/v21.0/{META_PHONE_ID}/messages"
-    return requests.post(url, json=text | changes, headers=headers, timeout=5)
+    return requests.post(url, json=text | changes, headers=headers, timeout=60)
 
 
 def sent(server: ProviderServer, recipient: str = META_RECIPIENT, **changes: object) -> str:

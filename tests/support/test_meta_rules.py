@@ -29,7 +29,7 @@ def phone_url(server: ProviderServer, path: str = "/messages", *, version: str =
 def send(server: ProviderServer, version: str = "v21.0", **changes: object) -> requests.Response:
     """Post the good text with some fields changed, or left out where None."""
     payload = {name: value for name, value in (TEXT | changes).items() if value is not None}
-    return requests.post(phone_url(server, version=version), json=payload, headers=GOOD_HEADERS, timeout=5)
+    return requests.post(phone_url(server, version=version), json=payload, headers=GOOD_HEADERS, timeout=60)
 
 
 def template(*parameters: str, name: str = META_TEMPLATE, language: str = META_TEMPLATE_LANGUAGE) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_send_text_by_any_graph_version_is_accepted(server: ProviderServer, vers
 
 
 def test_phone_probe_with_good_token_names_the_number(server: ProviderServer) -> None:
-    answer = requests.get(phone_url(server, ""), headers=GOOD_HEADERS, timeout=5)
+    answer = requests.get(phone_url(server, ""), headers=GOOD_HEADERS, timeout=60)
     assert (answer.status_code, answer.json()["id"]) == (200, META_PHONE_ID)
 
 
@@ -85,8 +85,8 @@ def test_phone_probe_with_good_token_names_the_number(server: ProviderServer) ->
 def test_any_request_with_bad_token_is_unauthorized(server: ProviderServer, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
     for answer in (
-        requests.post(phone_url(server), json=TEXT, headers=headers, timeout=5),
-        requests.get(phone_url(server, ""), headers=headers, timeout=5),
+        requests.post(phone_url(server), json=TEXT, headers=headers, timeout=60),
+        requests.get(phone_url(server, ""), headers=headers, timeout=60),
     ):
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["type"]) == (401, 190, "OAuthException")
@@ -102,7 +102,7 @@ def test_request_for_unknown_phone_or_resource_is_refused(server: ProviderServer
         ("POST", phone_url(server, "")),
         ("POST", phone_url(server, "/media")),
     ):
-        answer = requests.request(method, url, json=TEXT, headers=GOOD_HEADERS, timeout=5)
+        answer = requests.request(method, url, json=TEXT, headers=GOOD_HEADERS, timeout=60)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["error_subcode"]) == (400, 100, 33)
 
@@ -133,7 +133,7 @@ def test_send_text_against_a_rule_is_refused(
 
 
 def test_send_with_unreadable_body_is_refused(server: ProviderServer) -> None:
-    answer = requests.post(phone_url(server), data=b"{", headers=GOOD_HEADERS, timeout=5)
+    answer = requests.post(phone_url(server), data=b"{", headers=GOOD_HEADERS, timeout=60)
     assert refusal(answer)[:2] == (400, 100)
 
 

@@ -93,11 +93,11 @@ def test_process_follows_orders_until_its_input_ends() -> None:
 
         def status() -> int:
             path = f"{url}/bot{TELEGRAM_TOKEN}/sendMessage"
-            return requests.post(path, data=TELEGRAM_BODY, headers=TELEGRAM_HEADERS, timeout=5).status_code
+            return requests.post(path, data=TELEGRAM_BODY, headers=TELEGRAM_HEADERS, timeout=60).status_code
 
         wait_until(lambda: status() == 500)
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_process_with_an_order_that_it_does_not_understand_ends_and_says_so() -> None:
@@ -106,5 +106,5 @@ def test_process_with_an_order_that_it_does_not_understand_ends_and_says_so() ->
         assert process.stderr is not None
         process.stdin.write('{"provider": "nobody", "always": null}\n')
         process.stdin.flush()
-        assert process.wait(30) == 2
+        assert process.wait(60) == 2
         assert "nobody" in process.stderr.read()

@@ -20,7 +20,7 @@ BUTTON = {"text": "Acknowledge", "callback_data": "ack:1"}
 
 def call(server: ProviderServer, method: str, **arguments: object) -> Any:
     """Return the JSON answer to one Bot API call, with the HTTP status under `status`."""
-    answer = requests.post(f"{server.url}/bot{TELEGRAM_TOKEN}/{method}", json=arguments, timeout=10)
+    answer = requests.post(f"{server.url}/bot{TELEGRAM_TOKEN}/{method}", json=arguments, timeout=60)
     return answer.json() | {"status": answer.status_code}
 
 
@@ -65,7 +65,7 @@ def test_get_updates_waits_for_what_is_written(server: ProviderServer, inbox: Te
     poll.start()
     wait_until(lambda: inbox.polled)
     update_id = inbox.write(TELEGRAM_CHAT, "/a")
-    poll.join(10)
+    poll.join(60)
     assert told == [[update_id]]
 
 
@@ -75,7 +75,7 @@ def test_get_updates_of_two_cuts_the_first(server: ProviderServer, inbox: Telegr
     poll.start()
     wait_until(lambda: inbox.polled)
     assert heard(server) == []
-    poll.join(10)
+    poll.join(60)
     assert (told[0]["status"], told[0]["error_code"]) == (409, 409)
     assert told[0]["description"].startswith("Conflict: terminated by other getUpdates request")
 

@@ -11,7 +11,7 @@ def send(server: ProviderServer, markup: str, parse_mode: str) -> str | None:
     answer = requests.post(
         f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage",
         json={"chat_id": TELEGRAM_CHAT, "text": markup, "parse_mode": parse_mode},
-        timeout=5,
+        timeout=60,
     )
     if answer.ok:
         return None

@@ -22,7 +22,7 @@ from tests.support.provider_server import (
 
 def call(server: ProviderServer, method: str, *, token: str = TELEGRAM_TOKEN, **arguments: object) -> Any:
     """Return the JSON answer to one Bot API call, with the HTTP status under `status`."""
-    answer = requests.post(f"{server.url}/bot{token}/{method}", json=arguments, timeout=5)
+    answer = requests.post(f"{server.url}/bot{token}/{method}", json=arguments, timeout=60)
     return answer.json() | {"status": answer.status_code}
 
 
@@ -52,7 +52,7 @@ def test_send_message_with_json_body_is_accepted_and_recorded(server: ProviderSe
 
 def test_send_message_with_form_body_is_accepted(server: ProviderServer) -> None:
     form = {"chat_id": TELEGRAM_GROUP, "text": "Größe € 😀", "disable_notification": "false"}
-    answer = requests.post(f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage", data=form, timeout=5)
+    answer = requests.post(f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage", data=form, timeout=60)
     assert answer.status_code == 200
     (message,) = server.telegram.accepted
     assert (message.target, message.text, message.silent) == (TELEGRAM_GROUP, "Größe € 😀", False)
@@ -64,7 +64,7 @@ def test_send_message_with_numeric_chat_id_is_accepted(server: ProviderServer) -
 
 def test_send_message_with_arguments_in_the_query_is_accepted(server: ProviderServer) -> None:
     query = {"chat_id": TELEGRAM_CHAT, "text": "x"}
-    answer = requests.get(f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage", params=query, timeout=5)
+    answer = requests.get(f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage", params=query, timeout=60)
     assert answer.json()["ok"] is True
 
 
@@ -99,7 +99,7 @@ def test_send_message_with_broken_json_is_refused(server: ProviderServer) -> Non
             f"{server.url}/bot{TELEGRAM_TOKEN}/sendMessage",
             data=body,
             headers={"Content-Type": "application/json"},
-            timeout=5,
+            timeout=60,
         )
         assert answer.status_code == 400
         assert answer.json()["description"] == "Bad Request: JSON object expected"

@@ -51,7 +51,7 @@ def causes(error: BaseException | None) -> list[type[BaseException]]:
 
 @pytest.mark.parametrize("host", PROVIDER_HOSTS)
 def test_provider_host_over_https_lands_on_the_provider_server(proxy: TlsProxy, host: str) -> None:
-    assert requests.get(f"https://{host}/nothing", timeout=5).status_code == 404
+    assert requests.get(f"https://{host}/nothing", timeout=60).status_code == 404
     assert proxy.connects == [f"{host}:443"]
     assert len(proxy.server.elsewhere.requests) == 1
 
@@ -66,7 +66,7 @@ def test_message_through_the_proxy_is_accepted_over_one_tunnel_per_session(proxy
 
 def test_long_body_goes_through_whole(proxy: TlsProxy) -> None:
     text = "x" * 1_000_000
-    answer = requests.post("https://api.twilio.com/hook", json={"message": text}, timeout=5)
+    answer = requests.post("https://api.twilio.com/hook", json={"message": text}, timeout=60)
     assert answer.ok
     assert proxy.server.hook.accepted[0].text == text
 
@@ -74,13 +74,13 @@ def test_long_body_goes_through_whole(proxy: TlsProxy) -> None:
 @pytest.mark.parametrize("target", ["example.com:443", "api.telegram.org:8443"])
 def test_other_target_is_refused_with_502_and_logged(proxy: TlsProxy, target: str) -> None:
     with pytest.raises(requests.exceptions.ProxyError, match="502"):
-        requests.get(f"https://{target}/", timeout=5)
+        requests.get(f"https://{target}/", timeout=60)
     assert proxy.connects == [target]
     assert proxy.server.connections == 0
 
 
 def test_request_without_connect_is_refused_with_502(proxy: TlsProxy) -> None:
-    answer = requests.get("http://api.telegram.org/", proxies={"http": proxy.url}, timeout=5)
+    answer = requests.get("http://api.telegram.org/", proxies={"http": proxy.url}, timeout=60)
     assert answer.status_code == 502
     assert proxy.connects == ["GET without CONNECT"]
 
@@ -95,7 +95,7 @@ def test_client_that_does_not_trust_the_bundle_gets_no_further(
 
 
 def test_client_that_leaves_before_it_has_asked_is_nothing_special(proxy: TlsProxy) -> None:
-    with socket.create_connection(("127.0.0.1", proxy_port(proxy)), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", proxy_port(proxy)), timeout=60) as client:
         client.sendall(b"CONNECT api.")
     assert send().ok
 
@@ -104,7 +104,7 @@ def test_reset_comes_through_as_a_reset(proxy: TlsProxy) -> None:
     """Below TLS, because Python before 3.12.3 reports a reset there as an end (python/cpython#115627)."""
     proxy.server.telegram.script(reset_after_reading())
     trusted = ssl.create_default_context(cafile=proxy.ca_bundle)
-    with socket.create_connection(("127.0.0.1", proxy_port(proxy)), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", proxy_port(proxy)), timeout=60) as connection:
         connection.sendall(b"CONNECT api.telegram.org:443 HTTP/1.1\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
         with trusted.wrap_socket(connection, server_hostname="api.telegram.org") as secured:

@@ -33,20 +33,20 @@ def messages_url(server: ProviderServer, message: str = "") -> str:
 def send(server: ProviderServer, recipient: str = TWILIO_RECIPIENT, **changes: str) -> str:
     """Send a text and return its id."""
     form = {"From": f"whatsapp:{TWILIO_SENDER}", "To": f"whatsapp:{recipient}", "Body": "Drawdown"} | changes
-    answer = requests.post(messages_url(server), data=form, auth=AUTH, timeout=5)
+    answer = requests.post(messages_url(server), data=form, auth=AUTH, timeout=60)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["sid"])
 
 
 def status(server: ProviderServer, message_id: str) -> tuple[str, int | None]:
     """Look a message up and return its status and error code."""
-    resource = requests.get(messages_url(server, f"/{message_id}"), auth=AUTH, timeout=5).json()
+    resource = requests.get(messages_url(server, f"/{message_id}"), auth=AUTH, timeout=60).json()
     return resource["status"], resource["error_code"]
 
 
 def listed(server: ProviderServer, **query: str) -> Any:
     """Return the messages of one page of the list."""
-    answer = requests.get(messages_url(server), params=query, auth=AUTH, timeout=5)
+    answer = requests.get(messages_url(server), params=query, auth=AUTH, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()["messages"]
 
@@ -88,7 +88,7 @@ def test_message_without_a_course_stays_queued_until_it_is_reported(server: Prov
 def test_message_by_a_messaging_service_is_accepted_first(server: ProviderServer) -> None:
     server.twilio.rules.course = ()
     form = {"MessagingServiceSid": TWILIO_MESSAGING_SERVICE_SID, "To": TWILIO_RECIPIENT, "Body": "Drawdown"}
-    assert requests.post(messages_url(server), data=form, auth=AUTH, timeout=5).json()["status"] == "accepted"
+    assert requests.post(messages_url(server), data=form, auth=AUTH, timeout=60).json()["status"] == "accepted"
 
 
 def test_report_is_posted_to_the_callback_with_a_signature_of_the_url_as_given(server: ProviderServer) -> None:
@@ -154,7 +154,7 @@ def test_list_shows_inbound_messages_newest_first_by_sender_and_recipient(server
 
 @pytest.mark.parametrize("query", [{"PageSize": "0"}, {"PageSize": "1001"}, {"PageSize": "x"}, {"Sender": "+1"}])
 def test_list_with_a_wrong_query_is_refused(server: ProviderServer, query: dict[str, str]) -> None:
-    assert requests.get(messages_url(server), params=query, auth=AUTH, timeout=5).status_code == 400
+    assert requests.get(messages_url(server), params=query, auth=AUTH, timeout=60).status_code == 400
 
 
 def test_window_is_open_for_a_day_after_the_person_wrote(server: ProviderServer) -> None:

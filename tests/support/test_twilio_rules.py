@@ -36,7 +36,7 @@ def send(
 ) -> requests.Response:
     """Post the good message with some fields changed, or left out where None."""
     form = {name: value for name, value in (GOOD | changes).items() if value is not None}
-    return requests.post(account_url(server, "/Messages"), data=form, auth=auth, timeout=5)
+    return requests.post(account_url(server, "/Messages"), data=form, auth=auth, timeout=60)
 
 
 def template(*variables: str, sid: str = TWILIO_CONTENT_SID) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def refusal(answer: requests.Response) -> tuple[int, int]:
 
 def look_up(server: ProviderServer, message_id: str) -> Any:
     """Return the message as the account sees it later."""
-    return requests.get(account_url(server, f"/Messages/{message_id}"), auth=GOOD_AUTH, timeout=5).json()
+    return requests.get(account_url(server, f"/Messages/{message_id}"), auth=GOOD_AUTH, timeout=60).json()
 
 
 def test_send_to_whatsapp_is_queued_and_recorded(server: ProviderServer) -> None:
@@ -96,7 +96,7 @@ def test_message_looked_up_with_unknown_id_is_not_found(server: ProviderServer) 
 
 
 def test_account_probe_with_good_credentials_is_active(server: ProviderServer) -> None:
-    answer = requests.get(account_url(server), auth=GOOD_AUTH, timeout=5)
+    answer = requests.get(account_url(server), auth=GOOD_AUTH, timeout=60)
     assert (answer.status_code, answer.json()["status"]) == (200, "active")
 
 
@@ -106,19 +106,19 @@ def test_account_probe_with_good_credentials_is_active(server: ProviderServer) -
 )
 def test_any_request_with_bad_credentials_is_unauthorized(server: ProviderServer, auth: tuple[str, str] | None) -> None:
     assert refusal(send(server, auth=auth)) == (401, 20003)
-    assert refusal(requests.get(account_url(server), auth=auth, timeout=5)) == (401, 20003)
+    assert refusal(requests.get(account_url(server), auth=auth, timeout=60)) == (401, 20003)
 
 
 @pytest.mark.parametrize("header", ["Basic %%%", f"Bearer {TWILIO_AUTH_TOKEN}", "Basic"])
 def test_any_request_with_unreadable_credentials_is_unauthorized(server: ProviderServer, header: str) -> None:
-    answer = requests.get(account_url(server), headers={"Authorization": header}, timeout=5)
+    answer = requests.get(account_url(server), headers={"Authorization": header}, timeout=60)
     assert refusal(answer) == (401, 20003)
 
 
 def test_request_for_another_account_or_resource_is_not_found(server: ProviderServer) -> None:
     for url in (account_url(server, account="AC" + "1" * 32), account_url(server, "/Calls")):
-        assert refusal(requests.get(url, auth=GOOD_AUTH, timeout=5)) == (404, 20404)
-    assert refusal(requests.post(account_url(server), auth=GOOD_AUTH, timeout=5)) == (404, 20404)
+        assert refusal(requests.get(url, auth=GOOD_AUTH, timeout=60)) == (404, 20404)
+    assert refusal(requests.post(account_url(server), auth=GOOD_AUTH, timeout=60)) == (404, 20404)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_send_against_a_rule_is_refused(server: ProviderServer, changes: dict[st
 
 
 def test_send_with_json_body_is_refused_for_lack_of_fields(server: ProviderServer) -> None:
-    answer = requests.post(account_url(server, "/Messages"), json=GOOD, auth=GOOD_AUTH, timeout=5)
+    answer = requests.post(account_url(server, "/Messages"), json=GOOD, auth=GOOD_AUTH, timeout=60)
     assert refusal(answer) == (400, 21604)
 
 

@@ -143,7 +143,7 @@ class Runner:
             yield
         finally:
             worker.ask_to_stop()
-            assert worker.join(10.0)
+            assert worker.join(60.0)
             self._bench.workers.remove(worker)
 
     def _rests(self, alert: Alert, desk: ChannelDesk) -> bool:
@@ -173,7 +173,7 @@ class Runner:
             wait_until(lambda: self._bench.delivery(alert, desk.name)["status"] != "accepted")
         finally:
             keeper.ask_to_stop()
-            assert keeper.join(10.0)
+            assert keeper.join(60.0)
 
     def _call_webhook(self, case: Case, config: ChannelConfig, desk: ChannelDesk) -> None:
         message_id = self._server.meta.accepted[-1].message_id

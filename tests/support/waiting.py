@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+#: The pause after each look grows with the time that was waited: whoever asks a process keeps it from its work.
 _POLL_SECONDS: Final = 0.002
+_LONGEST_POLL_SECONDS: Final = 0.1
+_POLL_SHARE: Final = 0.05
 _Value = TypeVar("_Value")
 
 
-def wait_until(condition: Callable[[], _Value | None], timeout: float = 10.0) -> _Value:
+def wait_until(condition: Callable[[], _Value | None], timeout: float = 60.0) -> _Value:
     """Return what a condition returns, as soon as that is true.
 
     Args:
@@ -20,11 +23,12 @@ def wait_until(condition: Callable[[], _Value | None], timeout: float = 10.0) ->
     Raises:
         AssertionError: It did not become true in time.
     """
-    limit = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > limit:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise AssertionError(f"did not become true within {timeout:g} s; it is {value!r}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(min(max(_POLL_SECONDS, waited * _POLL_SHARE), _LONGEST_POLL_SECONDS))

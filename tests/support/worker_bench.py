@@ -131,7 +131,7 @@ class Bench:
         for worker in self.workers:
             worker.ask_to_stop()
         for worker in self.workers:
-            assert worker.join(10.0), f"{worker.name} did not stop"
+            assert worker.join(60.0), f"{worker.name} did not stop"
 
     def desk(self, channel: Channel, meters: Meters | None = None) -> ChannelDesk:
         """Make a desk for a channel, with its metrics; its breaker waits as long as it may."""
