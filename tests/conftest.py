@@ -8,7 +8,16 @@ from typing import Final
 import pytest
 
 #: Below this folder, the longest first: none of them is left alone at the end, on one of many workers.
-_FIRST: Final = ("subscriber/test_schemathesis.py", "torture", "end_to_end", "test_demo.py", "browser", "scenarios")
+_FIRST: Final = (
+    "dashboards/live",
+    "subscriber/test_schemathesis.py",
+    "support/test_canary.py",
+    "end_to_end",
+    "browser",
+    "test_demo.py",
+    "scenarios",
+    "torture",
+)
 
 #: The property by which a test gives such a line: `record_property(CI_LINE, "…")`.
 CI_LINE = "ci_line"

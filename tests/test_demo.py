@@ -81,7 +81,7 @@ def test_stage_all_troubles_are_seen_by_the_daemon(tmp_path: Path) -> None:
 
 def test_demo_interrupted_ends_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.demo", "--no-browser", "--seconds", "60"],
+        [sys.executable, "-m", "tests.demo", "--no-browser", "--seconds", "600"],
         cwd=ROOT,
         env=environment_of_a_process({"TMPDIR": str(tmp_path), "TEMP": str(tmp_path), "TMP": str(tmp_path)}),
         stdout=subprocess.PIPE,

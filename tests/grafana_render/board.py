@@ -15,7 +15,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[2]
 DASHBOARD: Final = ROOT / "dashboards" / "grafana" / "alertbus.json"
 
-#: Grafana's grid, in CSS pixels: https://grafana.com/docs, panels are placed on 24 columns.
+#: The grid on which Grafana places panels, in CSS pixels.
 COLUMNS: Final = 24
 CELL_HEIGHT: Final = 30
 GAP: Final = 8

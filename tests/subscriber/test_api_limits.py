@@ -284,7 +284,7 @@ def test_connection_whose_client_is_always_behind_is_closed(
             except OSError:
                 return True
 
-        wait_until(is_closed, PATIENCE_SECONDS)
+        wait_until(is_closed, PATIENCE_SECONDS, longest_pause=0.002)
 
 
 def test_many_connections_leave_the_operator_his_daemon(tmp_path: Path) -> None:

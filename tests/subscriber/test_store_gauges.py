@@ -11,7 +11,7 @@ import pytest
 from bus.clock import MICROSECONDS
 from subscriber.deliveries import DeliveryState, Outcome, PlannedDelivery, Reason, RetryAt
 from subscriber.errors import StoreError
-from subscriber.store import Store
+from subscriber.store import Store, asking
 from tests.support.alerts import incoming, risk_event
 from tests.support.books import spoil
 from tests.support.clock import FakeClock
@@ -137,3 +137,12 @@ def test_room_of_a_disk_that_can_not_be_asked_is_an_error_without_a_path(
     with pytest.raises(StoreError) as caught:
         store.room()
     assert "somebody" not in str(caught.value)
+
+
+@on_sqlite
+def test_open_counts_read_only_what_is_open(store: Store) -> None:
+    """Each second, also where a million deliveries have ended: by the index of what is open, and by no other."""
+    statement = str(asking._open_counts.compile(store.database.engine))
+    with store.database.reading() as connection:
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+    assert [step for step in plan if "notification_queue_claim" in step] == plan

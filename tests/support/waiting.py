@@ -13,12 +13,15 @@ _POLL_SHARE: Final = 0.05
 _Value = TypeVar("_Value")
 
 
-def wait_until(condition: Callable[[], _Value | None], timeout: float = 60.0) -> _Value:
+def wait_until(
+    condition: Callable[[], _Value | None], timeout: float = 60.0, *, longest_pause: float = _LONGEST_POLL_SECONDS
+) -> _Value:
     """Return what a condition returns, as soon as that is true.
 
     Args:
         condition: Asked again and again.
         timeout: Seconds after which it counts as failed; far longer than it should ever take.
+        longest_pause: Seconds between two looks at most; less where the looks themselves bring it about.
 
     Raises:
         AssertionError: It did not become true in time.
@@ -31,4 +34,4 @@ def wait_until(condition: Callable[[], _Value | None], timeout: float = 60.0) ->
         waited = time.monotonic() - began
         if waited > timeout:
             raise AssertionError(f"did not become true within {timeout:g} s; it is {value!r}")
-        time.sleep(min(max(_POLL_SECONDS, waited * _POLL_SHARE), _LONGEST_POLL_SECONDS))
+        time.sleep(min(max(_POLL_SECONDS, waited * _POLL_SHARE), longest_pause))

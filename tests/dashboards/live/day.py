@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import itertools
-import resource
-import shutil
 import time
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bus.alerts import Alert
-from publisher import AgentAction, RiskEvent
+from tests.dashboards.live.author import TAKEN_SECONDS, Author
+from tests.dashboards.live.looking import count_log, look_around
+from tests.dashboards.live.raw_publisher import RawPublisher
 from tests.dashboards.live.town import Town
 from tests.support.daemon import PREFIX
 from tests.support.provider_faults import error, for_posts, hang, rate_limited, reset_after_reading
@@ -38,28 +35,25 @@ _LATE: Final = 3
 _STORM: Final = 24
 _LATE_SECONDS: Final = 90.0
 _HOUR_SECONDS: Final = 3600.0
-_TAKEN_SECONDS: Final = 30.0
 _BAD_PINGS: Final = 2
 #: Answers that the daemon gave between the last scrape and its death, which nobody counts.
 _UNCOUNTED: Final = 5
 _CHANNELS: Final = ("desk", "telegram", "whatsapp", "ops")
 
 
-class Day:
+class Day(Author):
     """The script, and who plays in it."""
 
     def __init__(self, town: Town) -> None:
         """Nothing happens yet."""
-        self.town = town
-        self.ledger = town.ledger
-        self._marks = itertools.count(1)
+        super().__init__(town)
         self._texts_sent = 0
 
     def live(self) -> None:
         """Live the whole day; at its end nothing waits and nothing moves."""
         self.town.providers.telegram.always(for_posts(hang(ANSWER_SECONDS)))
         self.town.providers.twilio.rules.course = ()  # it tells nothing of a message before it is to
-        self._count_log(-1)  # what was logged before anybody looked
+        count_log(self.town, -1)  # what was logged before anybody looked
         self.town.moment("quiet")
         self.town.pinged.answers.extend([500] * _BAD_PINGS)
         self._people_write()
@@ -78,57 +72,6 @@ class Day:
         self._switched_off()
         self._evening()
 
-    # --- what is published ----------------------------------------------------------------------------------
-
-    def risk(self, event_type: str, severity: str = "WARNING", **fields: Any) -> RiskEvent:
-        """Make a risk event with a mark in its text that no other alert has."""
-        given = {"agent_name": "ppo-1", "symbol": "TNA", "value": 12.4, "threshold": 10.0, **fields}
-        return RiskEvent(event_type=event_type, severity=severity, source="trader", description=self._mark(), **given)
-
-    def trade(self, action: str, quantity: float) -> AgentAction:
-        """Make a trade with such a mark."""
-        return AgentAction(
-            action=action,
-            quantity=quantity,
-            price=41.2,
-            agent_name="ppo-1",
-            symbol="TNA",
-            source="trader",
-            rationale=self._mark(),
-        )
-
-    def _mark(self) -> str:
-        return f"mark-{next(self._marks):04d}"
-
-    def publish(self, *alerts: Alert) -> None:
-        """Publish alerts and see that a daemon has stored them."""
-        for alert in alerts:
-            self.ledger.publish(alert, time.time())
-            assert self.town.trader.publish(alert)
-        self.town.until(self._acknowledged, _TAKEN_SECONDS)
-
-    def _acknowledged(self) -> bool:
-        stats = self.town.trader.stats()
-        return stats.queued == 0 and stats.unacknowledged == 0
-
-    def untold(self, *alerts: Alert) -> tuple[Alert, ...]:
-        """Note alerts that no provider takes, and return them."""
-        self.ledger.untold |= {str(alert.id) for alert in alerts}
-        return alerts
-
-    def settled(self, *channels: str) -> None:
-        """Wait until no delivery of some channels waits to be sent."""
-
-        def nothing_waits() -> bool:
-            return not any(
-                delivery["status"] in {"pending", "in_doubt"}
-                for entry in self.town.daemon.history()
-                for delivery in entry["deliveries"]
-                if delivery["channel"] in channels
-            )
-
-        self.town.asked_until(nothing_waits)
-
     # --- morning --------------------------------------------------------------------------------------------
 
     def _backlog(self) -> None:
@@ -146,6 +89,7 @@ class Day:
         self.town.beating.append(backlog)
         self.town.until(lambda: backlog.acknowledged >= len(backlog.alerts))
         self.town.beating.remove(backlog)
+        self.ledger.counts["duplicate"] += sum(backlog.sent.values()) - len(backlog.sent)
         backlog.say_goodbye()
         self.ledger.levels["paused", "backlog"] = time.time()
         self.ledger.levels["troubles", "backlog_left"] = time.time()
@@ -272,10 +216,10 @@ class Day:
             for alert_name in ("Silent", "Hung", "Volatile", "Refusing"):
                 self.town.fires(f"AlertbusPublisher{alert_name}")
             looper.progress(600.0)
-        night.wait(_TAKEN_SECONDS)
+        night.wait(TAKEN_SECONDS)
         self._night = self.town.trading_process("night_trader")
 
-    def _lose(self, gappy: Any) -> None:
+    def _lose(self, gappy: RawPublisher) -> None:
         """Numbers 5 and 6 are gone from the journal: nobody holds them."""
         gappy.first_held = 7
         alert = self.risk("HOLE")
@@ -286,11 +230,9 @@ class Day:
         self.ledger.counts["lost"] += 2
         self.town.until(lambda: gappy.acknowledged == 7)
         gappy.publish(7)
-        self.ledger.counts["duplicate"] += sum(gappy.sent.values()) - len(gappy.sent)
 
     def _heard(self, *sources: str) -> None:
-        for source in sources:
-            self.town.asked_until(lambda source=source: self._shows("alertbus_publisher_up", source))
+        self.town.asked_until(lambda: all(self._shows("alertbus_publisher_up", source) for source in sources))
         self.town.moment("heard")
 
     def _shows(self, metric: str, source: str) -> bool:
@@ -363,6 +305,7 @@ class Day:
         self._listener.close()
         for publisher in self.town.beating:
             publisher.say_goodbye()
+            self.ledger.counts["duplicate"] += sum(publisher.sent.values()) - len(publisher.sent)
         self.town.beating.clear()
         self.town.moment("before")
         self.town.kill_daemon()
@@ -374,8 +317,8 @@ class Day:
         self.town.start_daemon()
         self.ledger.levels["end", "started_after"] = time.time()
         self.ledger.counts["replayed"] += len(journaled)
-        self.ledger.counts["gaps"] += 1
-        self.town.until(self._acknowledged, _TAKEN_SECONDS)
+        self.ledger.counts["gaps_of_the_outage"] += len(journaled)  # they are missed together, or one by one
+        self.town.until(self.acknowledged_all, TAKEN_SECONDS)
         self.settled("desk", "telegram", "ops")
 
     def _switched_off(self) -> None:
@@ -402,30 +345,6 @@ class Day:
         self.ledger.counts["pings_failed"] = _BAD_PINGS - len(self.town.pinged.answers)
         scrapes = sum(sample.value for sample in self.town.prometheus.query("sum_over_time(up[1h])"))
         self.ledger.counts["answers_2xx"] = round(scrapes) - _UNCOUNTED
-        self.ledger.levels["end", "timed"] = self.town.trader.stats().timed_publishes
         self.town.moment("end")
-        self._look_around()
+        look_around(self.town)
         self.ledger.settle(self.town.providers)
-
-    def _look_around(self) -> None:
-        """Note what the system itself says of the daemon, of its files and of what it wrote."""
-        levels, folder = self.ledger.levels, self.town.folder
-        process = Path(f"/proc/{self.town.daemon.process.pid}")
-        if process.exists():
-            pages = int((process / "statm").read_text(encoding="ascii").split()[1])
-            levels["end", "memory"] = pages * resource.getpagesize()
-            levels["end", "files"] = len(list((process / "fd").iterdir())) / _most_files(process)
-        levels["end", "database"] = sum(path.stat().st_size for path in folder.glob("alertbus.db*"))
-        levels["end", "disk_size"], _used, levels["end", "disk_free"] = shutil.disk_usage(folder)
-        levels["end", "pinged"] = self.town.pinged_at
-        self._count_log(1)
-
-    def _count_log(self, times: int) -> None:
-        for level in ("warning", "error", "critical"):
-            lines = sum(f" {level.upper()} " in line[:40] for line in self.town.daemon_logs())
-            self.ledger.counts[f"logged_{level}"] += times * lines
-
-
-def _most_files(process: Path) -> int:
-    line = next(line for line in (process / "limits").read_text(encoding="ascii").splitlines() if "open files" in line)
-    return int(line.split()[3])

@@ -34,6 +34,13 @@ def _per_minute(name: str) -> Callable[[Ledger, Scale], list[Check]]:
     return lambda ledger, scale: end(scale.per_minute({"": ledger.counts[name]}))
 
 
+def _gaps(ledger: Ledger, scale: Scale) -> list[Check]:
+    gaps, later = ledger.counts["gaps"], ledger.counts["gaps_of_the_outage"]
+    low, _high = scale.per_minute({"": gaps + 1})[""]
+    _low, high = scale.per_minute({"": gaps + later})[""]
+    return [Check("before", scale.per_minute({"": gaps})), Check("end", {"": (low, high)})]
+
+
 def _never(_ledger: Ledger, scale: Scale) -> list[Check]:
     return end(scale.per_minute({"": 0}))
 
@@ -79,7 +86,7 @@ DAEMON: Final[Table] = {
     ),
     ("Alerts stored by topic", "A"): _topics,
     ("Alerts stored by topic", "B"): _per_minute("not_routed"),
-    ("Missing and repeated alerts", "A"): _per_minute("gaps"),
+    ("Missing and repeated alerts", "A"): _gaps,
     ("Missing and repeated alerts", "B"): _per_minute("replayed"),
     ("Missing and repeated alerts", "C"): _per_minute("duplicate"),
     ("Missing and repeated alerts", "D"): _per_minute("lost"),

@@ -82,11 +82,11 @@ def _by_severity(share: float) -> Callable[[Ledger, Scale], list[Check]]:
 
 
 def _heat(ledger: Ledger, scale: Scale) -> list[Check]:
-    ages = ledger.ages() + [age for severity in ("INFO", "WARNING", "CRITICAL") for age in ledger.own_of(severity)]
+    ages, own = ledger.ages(), sum(map(len, ledger.own.values()))
     bands = {}
     for edge in (*END_TO_END_BUCKETS, float("inf")):
-        least = sum(age + _SLACK_SECONDS <= edge for age in ages)
-        most = sum(age <= edge for age in ages)
+        least = sum(age + _SLACK_SECONDS <= edge for age in ages) + own * (edge >= _OWN_SECONDS)
+        most = sum(age <= edge for age in ages) + own
         bands["+Inf" if edge == float("inf") else str(edge)] = (scale.count(least)[0], scale.count(most)[1])
     return end(bands)
 

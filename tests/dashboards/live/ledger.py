@@ -17,6 +17,8 @@ from subscriber.deliveries import severity_of
 from tests.support.provider_desk import AcceptedMessage, RecordedRequest
 from tests.support.provider_server import ProviderServer
 
+#: What stands in a message of the daemon's own events.
+_OWN = "source alertbus"
 _MARK = re.compile(r"mark-\d{4}")
 #: How an attempt ended, by the status that a stand-in answered; None is a connection that it cut after reading.
 _OUTCOMES = {
@@ -90,8 +92,8 @@ class Ledger:
     attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: What providers took of what was published; known when the day is over.
     told: list[Told] = field(default_factory=list)
-    #: Messages of the daemon's own events that the channel `ops` took; known when the day is over.
-    own: list[AcceptedMessage] = field(default_factory=list)
+    #: Messages by channel that told the daemon's own events, or went to `ops`; known when the day is over.
+    own: dict[str, list[AcceptedMessage]] = field(default_factory=dict)
     #: When each channel's provider took its last message, in Unix seconds; known when the day is over.
     last_taken: dict[str, float] = field(default_factory=dict)
 
@@ -109,10 +111,9 @@ class Ledger:
         self.receipts["whatsapp", "queued"] = len(asked)  # each look-up tells it, and the first one is news
         for channel, messages in _messages(providers).items():
             self.last_taken[channel] = wall + max(message.at for message in messages)
-            if channel == "ops":
-                self.own = list(messages)
-            else:
-                self.told += self._told(channel, messages, wall)
+            own = [message for message in messages if channel == "ops" or _OWN in message.text]
+            self.own[channel] = own
+            self.told += self._told(channel, [message for message in messages if message not in own], wall)
 
     def _told(self, channel: str, messages: Sequence[AcceptedMessage], wall: float) -> list[Told]:
         """Find the message that told each alert of a channel: its own, or the first digest after it was published."""
@@ -132,10 +133,9 @@ class Ledger:
         return self.moments[moment] - self.levels[moment, what]
 
     def took(self, channel: str, *, folded: bool) -> int:
-        """Return how many alerts a channel's provider took, alone or in digests; those of `ops` each alone."""
-        if channel == "ops":
-            return 0 if folded else len(self.own)
-        return sum(told.folded is folded for told in self.told if told.sent.channel == channel)
+        """Return how many alerts a channel's provider took, alone or in digests; the daemon's own are alone."""
+        took = sum(told.folded is folded for told in self.told if told.sent.channel == channel)
+        return took if folded else took + len(self.own[channel])
 
     def digested(self) -> list[Digested]:
         """Return the messages that told several alerts, with why they did: it is seen by what they told."""
@@ -146,8 +146,8 @@ class Ledger:
         return [Digested(channel, _kind(alerts), len(alerts)) for (channel, _id), alerts in members.items()]
 
     def own_of(self, severity: str) -> list[float]:
-        """Return an age, which is next to nothing, for each message of the channel `ops` of a severity."""
-        return [0.0 for message in self.own if severity in message.text.split("\n")[0]]
+        """Return an age, which is next to nothing, for each message of a severity that is among `own`."""
+        return [0.0 for own in self.own.values() for message in own if severity in message.text.split("\n")[0]]
 
     def ages(self, channel: str = "", severity: str = "") -> list[float]:
         """Return the seconds from publication to the provider, in order; of a channel or a severity, or of all."""

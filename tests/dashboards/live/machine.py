@@ -10,11 +10,11 @@ from subscriber.monitoring.metrics import alertbus_version
 from tests.dashboards.live.bands import Check, Scale, all_exact, exact
 from tests.dashboards.live.expected_delivery import Table, end
 from tests.dashboards.live.ledger import Ledger
+from tests.dashboards.live.looking import LEVELS
 
 _MEBIBYTE: Final = 2**20
 #: Of what the machine itself changes meanwhile.
 _SHARE: Final = 0.25
-LEVELS: Final = ("warning", "error", "critical")
 
 
 def _near(what: str) -> Callable[[Ledger, Scale], list[Check]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from publisher import Publisher
 from tests.dashboards.live.ledger import Ledger
@@ -196,11 +196,6 @@ class Town:
     def daemon_logs(self) -> list[str]:
         """Return what all daemons of the day wrote."""
         return self._dead_logs + self.daemon.out + self.daemon.err
-
-    @property
-    def pinged_at(self) -> float:
-        """When the daemon's address last took a ping, in Unix seconds."""
-        return self.pinged.taken_at
 
     def _kill_daemon(self) -> None:
         if hasattr(self, "daemon"):
