@@ -12,9 +12,9 @@ from typing import Any, Final
 from tests.grafana_render.variables import built_in, chosen, step_ms, substitute
 from tests.support.prometheus import Prometheus
 
-#: What the picture's Prometheus is told, and Grafana as its data source's scrape interval.
+#: How often the picture's Prometheus scrapes.
 SCRAPE_MS: Final = 1000
-#: The least step that is drawn: the data source's, as a person sets it, so that rates are taken over 20 s.
+#: What the data source says its scrape interval is, and so the least step: rates are taken over 20 s.
 LEAST_STEP_MS: Final = 5000
 
 
