@@ -24,8 +24,10 @@ _AGGREGATION: Final = re.compile(r"\b(?:max|min|sum) by\b")
 #: What bridges a missed scrape, and a restart.
 _BRIDGE: Final = re.compile(r"\b(?:max|min|avg|last)_over_time\((\w+)\[\w+\]\)")
 _SETS: Final = frozenset({"and", "or", "unless"})
-#: What changes nothing that anybody would see, with the reason.
-EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
+#: What changes nothing that anybody could see: the alert, the way, and why.
+EQUIVALENT: Final = {
+    ("AlertbusChannelSwitchedOff", "max by to sum by, no. 1"): "of 0 and 1 the sum is 0 where the largest is",
+}
 
 
 def broken(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -94,11 +96,11 @@ def test_an_alert_that_is_broken_in_any_way_fails_a_test(name: str, tmp_path: Pa
     assert whole.returncode == 0, whole.stdout + whole.stderr
     ways = dict(broken(name))
     assert ways or name == WATCHDOG
-    unnoticed = []
+    unnoticed = set()
     for words, rule in ways.items():
         done = judged(promtool, tmp_path, name, rule)
         if done.returncode == 0:
-            unnoticed.append((words, rule["expr"]))
+            unnoticed.add((name, words))
         else:
             assert "got:" in done.stdout + done.stderr, f"{words}: {done.stdout}{done.stderr}"
-    assert [found for found in unnoticed if (name, found[0]) not in EQUIVALENT] == []
+    assert unnoticed == {known for known in EQUIVALENT if known[0] == name}

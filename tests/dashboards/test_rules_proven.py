@@ -29,7 +29,7 @@ def test_promtool_agrees_with_every_test(record_property: Callable[[str, object]
     firing = sum(bool(fires) for fires in looks)
     asked = sum(1 for test in unit_tests() for _ in test.answers())
     line = (
-        f"promtool test rules: {len(unit_tests())} tests of {len(alerts())} alerts and {len(records())} recording rules "
+        f"promtool test rules: {len(unit_tests())} tests of {len(alerts())} alerts and {len(records())} records "
         f"({firing} times firing, {len(looks) - firing} times not, {asked} values), ok"
     )
     record_property("ci_line", line)
