@@ -20,7 +20,7 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
 _NEXT: Final = """
-Next:
+Next (copy what you take from the examples: the next export writes them anew):
   Prometheus    rule_files: ["{home}/prometheus/*.rules.yml"]; all of it in {home}/examples/prometheus/prometheus.yml
   Alertmanager  {home}/examples/alertmanager/alertmanager.yml, with your own addresses
   Grafana       import {home}/grafana/alertbus.json, or provision it by {home}/examples/grafana/provisioning"""
@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("build", help="write the JSON anew from the code")
     commands.add_parser("check", help="say whether the JSON is what the code builds: 0 fresh, 1 stale")
     exporting = commands.add_parser(
-        "export", help="write dashboard, rules, runbooks and examples into a folder, over older ones"
+        "export",
+        allow_abbrev=False,
+        help="write dashboard, rules, runbooks and examples into a folder, over older ones",
     )
     exporting.add_argument("directory", metavar="DIR", type=Path, help="the folder, such as /etc/alertbus")
     exporting.add_argument(

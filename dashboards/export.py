@@ -18,6 +18,9 @@ from dashboards.places import DASHBOARD, HOME, RULES, RUNBOOKS_URL, examples_fol
 _SCHEMES: Final = frozenset({"http", "https", "file"})
 #: What YAML, JSON or PromQL between quotes would not read as it stands.
 _UNQUOTED: Final = frozenset("\"'\\%${}|<> \t\r\n")
+#: Prometheus and Grafana read as users of their own, whatever the umask of whoever exports.
+_FOLDER_MODE: Final = 0o755
+_FILE_MODE: Final = 0o644
 #: A link of a runbook to what is beside the runbooks' folder, but for the examples.
 _OUTSIDE: Final = re.compile(r"\[([^\]]+)\]\(\.\./(?!examples/)[^)]*\)")
 
@@ -33,17 +36,23 @@ def export(directory: Path, runbooks_url: str | None = None) -> list[Path]:
         ValueError: The address, or the folder's name, can't stand in the files.
         OSError: A file can't be read or written.
     """
+    if directory == Path() or directory.is_file():
+        raise ValueError(
+            f"{str(directory)!r} is no folder of its own: name the one to write into, such as /etc/alertbus"
+        )
     home = directory.resolve().as_posix()
     if any(character in _UNQUOTED for character in home.replace(" ", "")):
         raise ValueError(f"{home}: the files would name this folder, and can't with such characters in it")
     link = (directory.resolve() / "runbooks").as_uri() if runbooks_url is None else _checked(runbooks_url)
-    texts = [
-        (place, _text(place, source, home, link)) for place, source in _files()
-    ]  # all is there, or nothing changes
+    # All is read before anything is written: an installation that is not whole changes nothing.
+    texts = [(place, _text(place, source, home, link)) for place, source in _files()]
     written = []
     for place, text in texts:
         target = directory.joinpath(*place.parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed((target.parent, *target.parent.parents)):
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(_FOLDER_MODE)
         _write(target, text)
         written.append(target)
     return written
@@ -74,22 +83,26 @@ def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not (parts.netloc or parts.path.strip("/")):
         raise ValueError(f"{url!r} is no address that starts with http://, https:// or file:// and names a place")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{url!r}: each runbook's name is put behind the address, so it can't have a ? or a #")
+    if "@" in parts.netloc:
+        raise ValueError("the address holds a user or a password, which everybody would read who reads an alarm")
     if any(character in _UNQUOTED - {"%"} for character in url):
         raise ValueError(f"{url!r}: write characters of this kind as %XX")
     return url.rstrip("/")
 
 
 def _write(target: Path, text: str) -> None:
-    """Write a file that is there whole or not at all; who reads it may be somebody else."""
+    """Write a file that is there whole or as it was; who reads it may be somebody else."""
+    mode = target.stat().st_mode & 0o777 if target.is_file() else _FILE_MODE
     with NamedTemporaryFile(
         "w", dir=target.parent, prefix=f".{target.name}.", delete=False, encoding="utf-8", newline="\n"
     ) as made:
         temporary = Path(made.name)
-        try:
-            made.write(text)
-        except BaseException:
-            made.close()
-            temporary.unlink()
-            raise
-    temporary.chmod(0o644)
-    temporary.replace(target)
+        made.write(text)
+    try:
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink()
+        raise

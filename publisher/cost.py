@@ -47,7 +47,7 @@ class PublishCost:
         self._timed = 0
         self._total_ns = 0
         #: When calls were added up, and the longest of them: later ones are shorter, or they would be the longest.
-        self._longest: deque[tuple[float, int]] = deque()
+        self._longest: tuple[tuple[float, int], ...] = ()
         # Reentrant: a signal handler may ask while its own thread is asking.
         self._lock = threading.RLock()
 
@@ -60,14 +60,16 @@ class PublishCost:
         with self._lock:
             longest_ns = 0
             for _ in range(len(self._took)):
-                took_ns = self._took.popleft()
+                try:
+                    took_ns = self._took.popleft()
+                except IndexError:  # a signal handler asked meanwhile, and took the rest
+                    break
                 self._timed += 1
                 self._total_ns += took_ns
                 longest_ns = max(longest_ns, took_ns)
-            if longest_ns:
-                while self._longest and self._longest[-1][1] <= longest_ns:
-                    self._longest.pop()
-                self._longest.append((now, longest_ns))
-            while self._longest and now - self._longest[0][0] > LONGEST_SECONDS:
-                self._longest.popleft()
+            # A new tuple, so that a handler that asks in between changes nothing that is being walked through.
+            kept = tuple(
+                (at, each_ns) for at, each_ns in self._longest if each_ns > longest_ns and now - at <= LONGEST_SECONDS
+            )
+            self._longest = (*kept, (now, longest_ns)) if longest_ns else kept
             return CostFigures(self._timed, self._total_ns, self._longest[0][1] if self._longest else 0)

@@ -14,6 +14,7 @@ from bus.clock import MICROSECONDS, Clock
 from subscriber.deliveries import Window
 from subscriber.delivery.breaker import BreakerState
 from subscriber.delivery.desk import ChannelDesk
+from subscriber.errors import StoreError
 from subscriber.monitoring.metrics import Metrics
 from subscriber.store.store import Store
 
@@ -78,12 +79,19 @@ class Gauges:
         """Set all gauges whose turn it is.
 
         Raises:
-            StoreError: The database can't be used at the moment; the gauges of the channels are set all the same.
+            StoreError: A question found no answer; all others were asked, and the gauges of the channels set.
         """
         for name, desk in self._desks.items():
             self._channel(name, desk)
+        failures = []
         for question in self._questions:
-            question.turn()
+            try:
+                question.turn()
+            except StoreError as error:
+                self._metrics.store_error()
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def _channel(self, name: str, desk: ChannelDesk) -> None:
         desk.channel.memory.keep_again()

@@ -94,7 +94,7 @@ def test_export_writes_the_files_with_nothing_installed(copy: Path, tmp_path: Pa
     assert files.keys() == {"grafana/alertbus.json", "prometheus/alertbus.rules.yml"} | runbooks | examples
     for name in files:
         assert f"{target.joinpath(*name.split('/'))} written" in result.stdout
-    assert "Next:" in result.stdout
+    assert "\nNext (" in result.stdout
 
 
 def test_export_names_the_folder_that_it_wrote(copy: Path, tmp_path: Path) -> None:
@@ -139,7 +139,10 @@ def test_export_with_an_address_links_the_runbooks_there(copy: Path, tmp_path: P
         assert "https://wiki.example.org/alertbus/Alertbus" in files[name]
 
 
-@pytest.mark.parametrize("address", ["wiki", "ftp://wiki.example.org/", "https://", "https://a/{{b}}", "https://a/ b"])
+@pytest.mark.parametrize(
+    "address",
+    ["wiki", "ftp://wiki.example.org/", "https://", "https://a/{{b}}", "https://a/ b", "https://a/?b", "https://a/#b"],
+)
 def test_export_with_an_address_that_can_not_stand_there_exits_2(copy: Path, tmp_path: Path, address: str) -> None:
     result = command(copy, "export", str(tmp_path / "etc"), "--runbooks", address, bare=True)
     assert result.returncode == 2
@@ -170,13 +173,46 @@ def test_export_of_what_is_not_whole_exits_1_and_changes_nothing(copy: Path, tmp
     assert not (tmp_path / "etc").exists()
 
 
-def test_export_into_a_file_exits_1_and_names_it(copy: Path, tmp_path: Path) -> None:
+def test_export_with_an_address_that_holds_a_password_exits_2_and_never_shows_it(copy: Path, tmp_path: Path) -> None:
+    result = command(copy, "export", str(tmp_path / "etc"), "--runbooks", "https://kim:hunter2@a/b", bare=True)
+    assert result.returncode == 2
+    assert "password" in result.stderr
+    assert "hunter2" not in result.stderr + result.stdout
+
+
+def test_export_into_no_folder_of_its_own_exits_2_and_names_it(copy: Path, tmp_path: Path) -> None:
+    """An empty word is a variable that was not set."""
     occupied = tmp_path / "occupied"
     occupied.write_text("", encoding="utf-8")
-    result = command(copy, "export", str(occupied))
+    for directory in (str(occupied), ""):
+        before = exported(copy)
+        result = command(copy, "export", directory, bare=True)
+        assert result.returncode == 2
+        assert repr(directory or ".") in result.stderr
+        assert exported(copy).keys() == before.keys()
+
+
+def test_export_that_fails_half_way_leaves_no_half_file(copy: Path, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "etc" / "grafana" / "alertbus.json"
+    in_the_way.mkdir(parents=True)
+    result = command(copy, "export", str(tmp_path / "etc"), bare=True)
     assert result.returncode == 1
-    assert "occupied" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "alertbus.json" in result.stderr
+    assert [path.name for path in in_the_way.parent.iterdir()] == ["alertbus.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+def test_export_is_readable_for_prometheus_whatever_the_umask(copy: Path, tmp_path: Path) -> None:
+    """Where it can't read the rules, Prometheus starts without any, and says nothing; a stricter mode stays."""
+    target = tmp_path / "etc"
+    arguments = [sys.executable, "-S", "-m", "dashboards", "export", str(target)]
+    for _ in range(2):
+        subprocess.run(arguments, cwd=copy, check=True, capture_output=True, umask=0o077)
+        modes = {path.relative_to(target).as_posix(): path.stat().st_mode & 0o777 for path in target.rglob("*")}
+        assert modes.pop("runbooks/README.md") in {0o644, 0o600}
+        assert set(modes.values()) == {0o755, 0o644}
+        (target / "runbooks" / "README.md").chmod(0o600)
+    assert (target / "runbooks" / "README.md").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("arguments", [(), ("export",), ("deploy",)])

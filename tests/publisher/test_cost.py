@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from time import perf_counter_ns
 
@@ -11,7 +12,7 @@ import pytest
 
 from bus.alerts import RiskEvent
 from publisher import Publisher, PublisherClosed
-from publisher.cost import EACH, FIRST_CALLS, LONGEST_SECONDS, PublishCost
+from publisher.cost import EACH, FIRST_CALLS, LONGEST_SECONDS, CostFigures, PublishCost
 from publisher.logging_handler import AlertHandler
 from publisher.testing import RecordingPublisher
 from tests.publisher.builders import alert
@@ -102,6 +103,23 @@ def test_figures_longest_is_told_for_a_minute_and_then_the_next_longest() -> Non
     assert 5_000_000_000 <= later.longest_ns < 9_000_000_000
     assert cost.figures(130.5 + LONGEST_SECONDS).longest_ns == 0
     assert (later.timed, later.total_ns) == (2, cost.figures(1e9).total_ns)
+
+
+def test_figures_that_a_signal_handler_asks_for_in_between_count_each_call_once() -> None:
+    """The handler runs in the thread that is adding up, and takes what that one was about to take."""
+    cost = PublishCost()
+    told: list[CostFigures] = []
+
+    class Interrupted(deque[int]):
+        def popleft(self) -> int:
+            if not told:
+                told.append(CostFigures())
+                told[0] = cost.figures(1.0)
+            return super().popleft()
+
+    cost._took = Interrupted([5, 9, 7])
+    assert cost.figures(1.0) == CostFigures(3, 21, 9)
+    assert told == [CostFigures(3, 21, 9)]
 
 
 def test_figures_of_many_threads_count_every_timed_call() -> None:

@@ -117,6 +117,24 @@ def test_gauges_tell_what_is_overdue_and_what_is_held(assembly: Assembly, store:
 
 
 @on_sqlite
+def test_gauges_of_a_question_that_fails_leave_the_others_theirs(
+    assembly: Assembly, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count that a server's limit ends says nothing of the disk; and it is counted."""
+
+    def fails() -> int:
+        raise StoreError("The statement took too long.")
+
+    monkeypatch.setattr(store, "held_count", fails)
+    with pytest.raises(StoreError, match="took too long"):
+        assembly.measure()
+    registry = assembly.metrics.registry
+    assert registry.get_sample_value("alertbus_store_errors_total") == 1
+    assert (registry.get_sample_value("alertbus_database_bytes") or 0) > 0
+    assert (registry.get_sample_value("alertbus_disk_size_bytes", {"disk": "database"}) or 0) > 0
+
+
+@on_sqlite
 def test_gauges_tell_dead_letters_also_of_a_channel_that_is_gone(
     assembly: Assembly, store: Store, clock: FakeClock
 ) -> None:
