@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx2
 import pytest
 
 from tests.support.provider_server import ProviderServer
@@ -196,7 +197,8 @@ def test_bug_of_ours_is_500_in_the_envelope_without_its_words(
         raise ZeroDivisionError("a secret may be in here")
 
     monkeypatch.setattr("subscriber.service.status_of", fail)
-    answer = daemon.http.get(f"{PREFIX}/status")
+    with httpx2.Client(base_url=daemon.http.base_url, trust_env=False) as http:  # it ends with a bug
+        answer = http.get(f"{PREFIX}/status")
     assert "log" in error_of(answer, 500)
     assert "secret" not in answer.text
 

@@ -35,14 +35,14 @@ def test_gap_is_counted_when_it_is_found_and_not_when_it_is_asked_for_again(inta
         publisher.publish(4)
         publisher.wait_for_ack(1)
         wait_until(lambda: publisher.listen().replays)
-        assert intake.metric("alerts_missing") == 2
+        wait_until(lambda: intake.metric("alerts_missing") == 2)
         asked = len(publisher.replays)
         clock.advance(2.0)
         publisher.meet()
         clock.advance(2.0)
         publisher.meet()
         wait_until(lambda: len(publisher.listen().replays) > asked)
-        assert intake.metric("sequence_gaps_total") == 1
+        wait_until(lambda: intake.metric("sequence_gaps_total") == 1)
         publisher.lose(5)
         publisher.publish(6)
         wait_until(lambda: intake.metric("alerts_missing") == 3)
@@ -59,10 +59,10 @@ def test_missing_alerts_that_are_lost_are_missing_no_more(intake: Intake) -> Non
         publisher.lose(2)
         publisher.publish(3)
         wait_until(lambda: publisher.listen().replays)
-        assert intake.metric("alerts_missing") == 1
+        wait_until(lambda: intake.metric("alerts_missing") == 1)
         publisher.say(Unavailable(stream=STREAM, first=2, last=2, reason="damaged"))
         wait_until(lambda: intake.metric("alerts_missing") == 0)
-    assert intake.metric("alerts_lost_total") == 1
+    wait_until(lambda: intake.metric("alerts_lost_total") == 1)
 
 
 def test_missing_alerts_of_a_stream_that_is_not_offered_stay_missing(intake: Intake) -> None:

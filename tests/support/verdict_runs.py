@@ -47,6 +47,8 @@ _NONE: Final = "-"
 #: The channel to which what is refused for good falls back.
 _ANOTHER: Final = "another"
 _CUT_OFF: Final = re.compile(r"\b(?:ConnectionAbortedError|BrokenPipeError)\b")
+#: As which a reset may be read, where it comes while the machine is busy.
+_ENDED: Final = re.compile(r"\bRemoteDisconnected: .*")
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Runner:
             self._state(delivery, alert),
             next_try,
             channel,
-            told,
+            _ENDED.sub("ConnectionResetError: …", told) if case.answer.startswith("reset") else told,
         )
 
     def _state(self, delivery: Mapping[str, Any], alert: Alert) -> str:
