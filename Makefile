@@ -30,7 +30,7 @@ run: $(RUN_STAMP) ## install what the daemon needs and run it (dry run until cre
 
 # The tests of the card for React need npm; where there is none, they are skipped, and say so.
 test: $(DEV_STAMP) $(if $(shell command -v npm 2>/dev/null),$(WEB_STAMP)) ## install everything and pass the tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV_STAMP) ## lint, formatting, types
 	$(BIN)/ruff check .

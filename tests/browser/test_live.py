@@ -78,6 +78,7 @@ def test_live_database_that_is_away_is_told_with_the_time_of_what_is_seen(
     browsing.allow("status of 503")
     page.goto(site.url)
     expect(page.locator(".indicator")).to_have_text("Live")
+    expect(page.locator("[data-channel=telegram]")).to_be_visible()  # the stream may be there before any status
     refusal = {"status": "error", "error": "The database can't be used.", "code": "store_unavailable"}
     page.route(f"**{PREFIX}/**", lambda route: route.fulfill(status=503, json=refusal))
     site.daemon.http.patch(f"{PREFIX}/channels/telegram", json={"enabled": False}).raise_for_status()

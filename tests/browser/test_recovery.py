@@ -31,6 +31,7 @@ def killable(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 def _live(page: Page) -> None:
     expect(page.locator(".indicator")).to_have_attribute("data-state", "live")
+    expect(page.locator("[data-channel=telegram]")).to_be_visible()  # the stream may be there before any status
 
 
 def _switch(daemon: httpx2.Client, name: str, *, on: bool) -> None:

@@ -34,6 +34,7 @@ from publisher import Publisher
 from subscriber.service import RunOptions
 from tests.support.provider_server import ProviderServer
 from tests.support.running_service import PATIENCE_SECONDS, ServiceThread, provider_environ, running_service
+from tests.support.waiting import wait_until
 
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = ROOT / "build" / "screenshots"
@@ -231,6 +232,7 @@ def running_site(
             running_service(given, folder, options=options) as daemon,
             Publisher.from_environment(daemon.environ) as publisher,
         ):
+            wait_until(lambda: daemon.get("/status")["publishers"], PATIENCE_SECONDS)  # a page that is open tells of it
             yield Site(daemon, providers, publisher)
 
 
