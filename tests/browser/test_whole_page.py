@@ -33,8 +33,8 @@ def busy_site(site: Site) -> Site:
     wait_until(lambda: not any(each["backlog"] for each in site.daemon.get("/status")["channels"]), PATIENCE_SECONDS)
     site.providers.twilio.script(for_posts(error(400, code=_REFUSED)))
     site.publish("An earnings call begins", event_type="NEWS_RISK")
+    wait_until(lambda: "dead" in site.daemon.states()["whatsapp"], PATIENCE_SECONDS)  # alone: no message of both
     site.trade()
-    wait_until(lambda: "dead" in site.daemon.states()["whatsapp"], PATIENCE_SECONDS)
     wait_until(lambda: not any(each["backlog"] for each in site.daemon.get("/status")["channels"]), PATIENCE_SECONDS)
     silence = {"match": {"event_type": "SPREAD_WIDE"}, "seconds": 3600, "author": "Ada", "reason": "known"}
     site.daemon.post("/silences", silence)
