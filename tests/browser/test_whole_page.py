@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Page, expect
 
+from subscriber.deliveries import OPEN_STATES
 from tests.browser.page_table import TABLE
 from tests.support.browser import PHONE, AxeCheck, Browsing, OpenPage, Shoot, Site
 from tests.support.controls import Control, controls_of
@@ -26,15 +27,21 @@ _LOOKS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+def _settled(site: Site) -> bool:
+    """Whether each delivery was tried, by the records: the status of all channels is looked up a moment later."""
+    return not any(set(OPEN_STATES).intersection(states) for states in site.daemon.states().values())
+
+
 @pytest.fixture
 def busy_site(site: Site) -> Site:
     """A daemon with a CRITICAL that waits for a person, a trade, a dead letter and a silence."""
     site.publish("Drawdown 8.7 % passed its limit of 5 %", "CRITICAL")
-    wait_until(lambda: not any(each["backlog"] for each in site.daemon.get("/status")["channels"]), PATIENCE_SECONDS)
+    wait_until(lambda: _settled(site), PATIENCE_SECONDS)
     site.providers.twilio.script(for_posts(error(400, code=_REFUSED)))
     site.publish("An earnings call begins", event_type="NEWS_RISK")
     wait_until(lambda: "dead" in site.daemon.states()["whatsapp"], PATIENCE_SECONDS)  # alone: no message of both
     site.trade()
+    wait_until(lambda: _settled(site), PATIENCE_SECONDS)
     wait_until(lambda: not any(each["backlog"] for each in site.daemon.get("/status")["channels"]), PATIENCE_SECONDS)
     silence = {"match": {"event_type": "SPREAD_WIDE"}, "seconds": 3600, "author": "Ada", "reason": "known"}
     site.daemon.post("/silences", silence)

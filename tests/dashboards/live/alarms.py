@@ -44,7 +44,7 @@ NOT_PROVOKED: Final = {
     "AlertbusDiskFull": "A test does not fill the machine's disk.",
     "AlertbusDryRun": "It takes a daemon without credentials for a minute of scaled time, and this one has them.",
     "AlertbusLedgerOutOfBalance": "The daemon would have to break its own ledger between two audits.",
-    "AlertbusPingFailing": "Pings come each 5 s at most, which is as long as the scaled window.",
+    "AlertbusPingFailing": "Pings come each 5 s at most, which is as long as the scaled window; one alone fails.",
 }
 #: Those whose end has to be told.
 RESOLVED: Final = frozenset({"AlertbusChannelDown", "AlertbusDown", "AlertbusPublisherSilent"})

@@ -35,7 +35,8 @@ _LATE: Final = 3
 _STORM: Final = 24
 _LATE_SECONDS: Final = 90.0
 _HOUR_SECONDS: Final = 3600.0
-_BAD_PINGS: Final = 2
+#: Two, at 5 s each, would be as long as the scaled alarm takes, on a machine that is a little late.
+_BAD_PINGS: Final = 1
 #: Answers that the daemon gave between the last scrape and its death, which nobody counts.
 _UNCOUNTED: Final = 5
 _CHANNELS: Final = ("desk", "telegram", "whatsapp", "ops")
